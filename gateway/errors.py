@@ -1,0 +1,338 @@
+"""The error tree: what went wrong, in this house's own terms.
+
+Wall 7: errors carry meaning, `problems.py` carries status. Wall 8: only the facts an error lists as its
+fields may leave the house; nothing here ever holds a foreign exception's text or a value a client sent.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.units import Credits
+
+
+@dataclass(eq=False)
+class GatewayError(Exception):
+    """Root of all errors that end a request. `reason` comes from a closed set: it is a metric label."""
+
+    reason: str = field(default="internal", init=False)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+# --- the request itself is at fault; nothing was held ---------------------------------------------------
+
+
+class BadRequest(GatewayError):
+    """What the client sent cannot be served as it stands. The client must change it."""
+
+
+@dataclass(eq=False)
+class UnknownPath(BadRequest):
+    """No route has this path."""
+
+    reason: str = field(default="unknown_path", init=False)
+
+
+@dataclass(eq=False)
+class VerbNotAllowed(BadRequest):
+    """The path exists, but not for this HTTP method. `allowed` lists those it has."""
+
+    allowed: tuple[str, ...]
+    reason: str = field(default="method_not_allowed", init=False)
+
+
+@dataclass(eq=False)
+class BadHttp(BadRequest):
+    """The message breaks a rule of HTTP, or one of ours that keeps it unambiguous. `detail` is ours."""
+
+    detail: str
+    reason: str = field(default="bad_http", init=False)
+
+
+@dataclass(eq=False)
+class TokenInUrl(BadRequest):
+    """A credential stands in the URL, where logs and proxies would keep it."""
+
+    reason: str = field(default="token_in_url", init=False)
+
+
+@dataclass(eq=False)
+class AmbiguousCredentials(BadRequest):
+    """Two different tokens in one request."""
+
+    reason: str = field(default="ambiguous_credentials", init=False)
+
+
+@dataclass(eq=False)
+class BodyTooLarge(BadRequest):
+    """The body passes `body_bytes_max` bytes."""
+
+    body_bytes_max: int
+    reason: str = field(default="body_too_large", init=False)
+
+
+@dataclass(eq=False)
+class BodyTooSlow(BadRequest):
+    """The body did not arrive within `body_timeout_s` seconds."""
+
+    body_timeout_s: float
+    reason: str = field(default="body_too_slow", init=False)
+
+
+@dataclass(eq=False)
+class ExpectationFailed(BadRequest):
+    """An `Expect` other than `100-continue`."""
+
+    reason: str = field(default="expectation_failed", init=False)
+
+
+@dataclass(eq=False)
+class UnsupportedMediaType(BadRequest):
+    """The content type is missing, doubled or none of JSON, urlencoded and multipart; or the body is coded."""
+
+    detail: str
+    reason: str = field(default="unsupported_media_type", init=False)
+
+
+@dataclass(eq=False)
+class BadBody(BadRequest):
+    """The body is not what its content type says. `detail` is one of our own phrases."""
+
+    detail: str
+    reason: str = field(default="bad_body", init=False)
+
+
+@dataclass(eq=False)
+class BadParameter(BadRequest):
+    """A priced parameter has no single readable value. The value itself is never kept.
+
+    Attributes:
+        parameter: the name out of our own closed list.
+        detail: what it must be, in our words.
+    """
+
+    parameter: str
+    detail: str
+    reason: str = field(default="invalid_parameter", init=False)
+
+
+@dataclass(eq=False)
+class DuplicateParameter(BadParameter):
+    """A priced parameter is given more than once, or under a name that some reader takes for it."""
+
+    reason: str = field(default="duplicate_parameter", init=False)
+
+
+@dataclass(eq=False)
+class BadImage(BadParameter):
+    """An uploaded image whose size cannot be read in exactly one way. `detail` is a machine reason."""
+
+    reason: str = field(default="bad_image", init=False)
+
+
+@dataclass(eq=False)
+class BadHeader(BadRequest):
+    """One of the gateway's own request fields is unreadable."""
+
+    header: str
+    detail: str
+    reason: str = field(default="bad_header", init=False)
+
+
+# --- who calls --------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Unauthenticated(GatewayError):
+    """No token, or one that proves nothing. `code` says which check failed; it is logged, not shown.
+
+    Attributes:
+        code: `missing` or one of `jwt_alg jwt_kid jwt_time jwt_claim jwt_aud jwt_iss jwt_dup jwt_header
+            jwt_typ jwt_size jwt_form jwt_signature`.
+    """
+
+    code: str
+    reason: str = field(default="unauthenticated", init=False)
+
+
+@dataclass(eq=False)
+class IdentityUnavailable(GatewayError):
+    """No key set could be fetched yet, so no token can be judged."""
+
+    reason: str = field(default="identity_unavailable", init=False)
+
+
+class Forbidden(GatewayError):
+    """The caller is known and may not do this."""
+
+
+@dataclass(eq=False)
+class TenantInvalid(Forbidden):
+    """The token's tenant, team or user is missing or not a legal name. `claim` is the claim's name."""
+
+    claim: str
+    reason: str = field(default="tenant_invalid", init=False)
+
+
+@dataclass(eq=False)
+class TenantUnknown(Forbidden):
+    """A tenant (or a team of it) nobody configured: there is no budget to spend."""
+
+    level: str = "tenant"
+    reason: str = field(default="tenant_unknown", init=False)
+
+
+@dataclass(eq=False)
+class MethodNotGranted(Forbidden):
+    """The token's grants do not cover this method."""
+
+    method: str
+    reason: str = field(default="method_not_granted", init=False)
+
+
+@dataclass(eq=False)
+class Unpriced(Forbidden):
+    """A path that may cost money and has no rate, or whose estimated rate is switched off."""
+
+    reason: str = field(default="unpriced", init=False)
+
+
+@dataclass(eq=False)
+class NotYourJob(Forbidden):
+    """An asynchronous job this tenant did not start, or that does not exist."""
+
+    reason: str = field(default="unknown_job", init=False)
+
+
+# --- money ------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class AboveCeiling(GatewayError):
+    """The quote is above the caller's own ceiling (`X-Gateway-Max-Credits`) or its token's grant.
+
+    Attributes:
+        quoted: the price.
+        ceiling: what the caller set.
+        source: `header` or `grant`.
+    """
+
+    quoted: Credits
+    ceiling: Credits
+    source: str
+    reason: str = field(default="above_ceiling", init=False)
+
+
+@dataclass(eq=False)
+class BudgetExhausted(GatewayError):
+    """A budget on the caller's path cannot bear the call. Nothing was written.
+
+    Attributes:
+        quoted: what the call would have set aside.
+        budget: the binding budget's name, such as `team/day`.
+        limit: its limit.
+        remaining: what it has left, never negative.
+        reset_s: seconds until its window ends; None when it never does.
+    """
+
+    quoted: Credits
+    budget: str
+    limit: Credits
+    remaining: Credits
+    reset_s: int | None
+    level: str = "tenant"
+    reason: str = field(default="budget_exhausted", init=False)
+
+
+@dataclass(eq=False)
+class LedgerUnavailable(GatewayError):
+    """The ledger gave no answer in time, or not one that can be trusted. Do not forward.
+
+    Attributes:
+        code: error class, from a closed set, such as `timeout`, `connection`, `loading`, `readonly`, `oom`.
+    """
+
+    code: str
+    reason: str = field(default="ledger_unavailable", init=False)
+
+
+@dataclass(eq=False)
+class LedgerPoisoned(LedgerUnavailable):
+    """A stored balance is not a number, or a record contradicts it: this tenant is closed until repaired."""
+
+    reason: str = field(default="ledger_poisoned", init=False)
+
+
+@dataclass(eq=False)
+class HoldClosed(GatewayError):
+    """A hold under this id has already ended; nothing may be held under it again."""
+
+    reason: str = field(default="hold_closed", init=False)
+
+
+@dataclass(eq=False)
+class Busy(GatewayError):
+    """A bound of the gateway is reached; try again after `retry_after_s` seconds. Nothing was held."""
+
+    retry_after_s: int = 1
+    reason: str = field(default="busy", init=False)
+
+
+# --- the upstream -----------------------------------------------------------------------------------------
+
+
+class UpstreamError(GatewayError):
+    """The upstream could not be used."""
+
+
+@dataclass(eq=False)
+class UpstreamUnreachable(UpstreamError):
+    """Provably nothing was sent: no connection came about. Nothing is charged."""
+
+    code: str = "connect"
+    reason: str = field(default="upstream_unreachable", init=False)
+
+
+@dataclass(eq=False)
+class UpstreamUnanswered(UpstreamError):
+    """Sent, and then no whole, readable answer: a timeout, a reset, a cut. It may have been charged.
+
+    Attributes:
+        code: `timeout`, `reset`, `cut` or `unreadable`.
+    """
+
+    code: str
+    reason: str = field(default="upstream_unanswered", init=False)
+
+
+@dataclass(eq=False)
+class UpstreamRedirect(UpstreamError):
+    """The upstream answered with a redirect, which is never followed nor shown."""
+
+    reason: str = field(default="upstream_redirect", init=False)
+
+
+@dataclass(eq=False)
+class UpstreamLeak(UpstreamError):
+    """The answer held the master key. It is not passed on."""
+
+    reason: str = field(default="upstream_leak", init=False)
+
+
+@dataclass(eq=False)
+class UpstreamExhausted(UpstreamError):
+    """The company's own account at the upstream has nothing left, or its key is refused.
+
+    Attributes:
+        status: what the upstream answered: 401, 402, 403 or 429.
+    """
+
+    status: int
+    reason: str = field(default="upstream_exhausted", init=False)
+
+
+@dataclass(eq=False)
+class ClientGone(GatewayError):
+    """The client no longer takes its answer. The call is still followed to its end and booked."""
+
+    reason: str = field(default="client_gone", init=False)

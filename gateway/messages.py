@@ -1,0 +1,87 @@
+"""Call and Reply: HTTP messages in our own words.
+
+The hall and the back door speak in these; neither an aiohttp request nor a response crosses a wall.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.units import Credits
+
+# Header fields in order of arrival. Names are lower case.
+Fields = tuple[tuple[str, str], ...]
+
+
+class Flavour(StrEnum):
+    """The two ways Dezgo is sold: they differ in base URL, key header and money headers only."""
+
+    DIRECT = "direct"
+    RAPIDAPI = "rapidapi"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way to the upstream.
+
+    Attributes:
+        request_id: ours; also in the answer and the log line.
+        verb: `GET` or `POST`.
+        path: the route's constant upstream path, never what the client wrote.
+        query: the raw query string as received, without `?`; empty for none.
+        fields: what the client sent and may be forwarded; no credentials, nothing hop-by-hop.
+        body: forwarded byte for byte.
+    """
+
+    request_id: str
+    verb: str
+    path: str
+    query: str
+    fields: Fields
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an answer says of the master account. For metrics only; it never reaches a client."""
+
+    remaining: Credits | None = None
+    limit: Credits | None = None
+    reset_s: int | None = None
+
+
+async def _nothing() -> None:
+    """Close nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The head of the upstream's answer, and its body as it arrives.
+
+    Attributes:
+        status: 200…599.
+        fields: all fields as received.
+        body: the bytes as they arrive, once. Raises `UpstreamUnanswered` when cut short or too slow.
+        reported: the charge the upstream names, when it names one readable amount.
+        malformed: a charge was named, but not one readable amount.
+        api_reached: false when RapidAPI's own gateway made this answer: nothing was charged.
+        account: the master account's numbers, if the answer carries any.
+        leaking: the master key stands in a field: nothing of this answer may be passed on.
+        body_bytes: the announced length of the body, None when not announced.
+        close: gives the connection up; safe to call again.
+    """
+
+    status: int
+    fields: Fields
+    body: AsyncIterator[bytes]
+    reported: Credits | None = None
+    malformed: bool = False
+    api_reached: bool = True
+    leaking: bool = False
+    account: Account = Account()
+    body_bytes: int | None = None
+    close: Callable[[], Awaitable[None]] = _nothing
+
+    def field(self, name: str) -> str | None:
+        """The first value of the field `name` (lower case), or None."""
+        return next((value for key, value in self.fields if key == name), None)

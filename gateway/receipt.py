@@ -1,0 +1,91 @@
+"""Receipt: the facts of one exchange. Log line, metrics and response fields all read this and nothing else.
+
+It is filled in as the request walks through the house; what was not reached stays None. It holds no prompt,
+no token, no body, and of the client's own words only those that passed a closed alphabet.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.messages import Account
+from gateway.units import Credits
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What happened to one request.
+
+    Attributes:
+        request_id: ours, in the answer too.
+        route: the matched route's constant name, `unmatched` when none.
+        verb: HTTP method out of the known ones, else `OTHER`.
+        tenant, team, user: who pays, once the token is verified.
+        method: the tariff's method name, for paid calls.
+        pixels, steps, upscaled, loras: what was priced.
+        quoted: the price said in advance; `estimated` when a line of it is not published.
+        held: what was set aside; None when nothing was.
+        charged: what was settled at, with its `flag`.
+        hold_id: the hold's id.
+        binding: the budget that refused, or the tightest one.
+        remaining: the caller's smallest remaining credits after this call, as the hold's answer said.
+        outcome: `served`, `refused`, `failed`, or `dry_run`.
+        reason: closed set: an error's reason, or `ok`.
+        code: a finer reason for the log only, out of our own closed sets.
+        status: what the client got.
+        upstream_status: what the upstream answered.
+        client_gone: the client left before its answer was complete.
+        bytes_in, bytes_out: body bytes.
+        started_s: monotonic seconds when the request arrived.
+        hold_s, upstream_s, total_s: seconds spent on the hold, from sending to the upstream's last byte (or head,
+            `upstream_head_s`), and in all.
+        account: what the answer said of the master account. Metrics only.
+    """
+
+    request_id: str
+    started_s: float
+    route: str = "unmatched"
+    verb: str = "OTHER"
+    tenant: str | None = None
+    team: str | None = None
+    user: str | None = None
+    token_id: str | None = None
+    method: str | None = None
+    pixels: int | None = None
+    steps: int | None = None
+    upscaled: bool | None = None
+    loras: int | None = None
+    quoted: Credits | None = None
+    estimated: bool = False
+    tariff_version: str | None = None
+    held: Credits | None = None
+    charged: Credits | None = None
+    flag: str | None = None
+    hold_id: str | None = None
+    binding: str | None = None
+    remaining: Credits | None = None
+    outcome: str = "refused"
+    reason: str = "ok"
+    code: str | None = None
+    status: int | None = None
+    upstream_status: int | None = None
+    client_gone: bool = False
+    bytes_in: int = 0
+    bytes_out: int = 0
+    hold_s: float | None = None
+    upstream_head_s: float | None = None
+    upstream_s: float | None = None
+    total_s: float | None = None
+    account: Account = field(default_factory=Account)
+
+    @property
+    def overrun(self) -> Credits:
+        """What was charged above what was held; zero when nothing was."""
+        if self.charged is None or self.held is None or self.charged <= self.held:
+            return Credits.ZERO
+        return self.charged - self.held
+
+    @property
+    def drift(self) -> Credits | None:
+        """Charged minus quoted, where the upstream itself named the charge; None elsewhere."""
+        if self.charged is None or self.quoted is None or self.flag != "confirmed" or not self.charged:
+            return None
+        return self.charged - self.quoted
