@@ -1,0 +1,1 @@
+"""The simulator, tested as the upstream it stands in for."""
