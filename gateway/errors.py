@@ -183,6 +183,13 @@ class TenantUnknown(Forbidden):
 
 
 @dataclass(eq=False)
+class TenantFrozen(Forbidden):
+    """An operator has frozen the tenant: nothing new is held, what is open is settled."""
+
+    reason: str = field(default="tenant_frozen", init=False)
+
+
+@dataclass(eq=False)
 class MethodNotGranted(Forbidden):
     """The token's grants do not cover this method."""
 

@@ -1,0 +1,271 @@
+"""App: the only place where parts meet. It builds them in order, starts them, and stops them in reverse.
+
+A part that fails to start stops those already running. On the way down: first not ready, then no new calls, then the
+running ones end and their holds are booked, and the store goes last.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+from gateway.build import budget_book, verifier
+from gateway.errors import GatewayError, LedgerUnavailable
+from gateway.exchange import Exchange
+from gateway.identity.jwks import SetState
+from gateway.identity.verify import Verifier
+from gateway.jobs import StoredJobs
+from gateway.ledger.budget import Balance, BudgetBook
+from gateway.ledger.checks import refuse_unsafe
+from gateway.ledger.embedded import EmbeddedStore
+from gateway.ledger.redis import RedisLedger, sweep_forever
+from gateway.ledger.settler import Settler
+from gateway.ledger.store import Store
+from gateway.logs import Logs, canonical
+from gateway.metrics import Metrics
+from gateway.parse.limits import Limits
+from gateway.proxy.master_key import MasterKey
+from gateway.proxy.upstream import Upstream
+from gateway.receipt import Receipt
+from gateway.settings import Settings
+from gateway.web.body import InFlight
+from gateway.web.door import Bounds, Door
+from gateway.web.ops import Ops
+from gateway.web.routes import Routes
+from gateway.web.server import Listener
+
+SWEEP_EVERY_S = 5.0
+PROBE_EVERY_S = 1.0
+
+# Waits of a listener for a next request, and for the head of one.
+IDLE_TIMEOUT_S = 15.0
+
+# The money gauges of a scrape wait no longer for the ledger than this.
+REFRESH_WITHIN_S = 1.0
+
+
+@dataclass(slots=True)
+class Running:
+    """A gateway that serves.
+
+    Attributes:
+        port, ops_port: where it listens.
+        ledger: its ledger, for whoever started it.
+        settler: ends its holds.
+        draining: set on the way down.
+    """
+
+    port: int
+    ops_port: int
+    ledger: RedisLedger
+    settler: Settler
+    metrics: Metrics
+    draining: bool = False
+
+    def drain(self) -> None:
+        """From now on say that no new calls should be sent here."""
+        self.draining = True
+
+
+class App:
+    """The parts of one gateway, while it runs.
+
+    Args:
+        settings: checked and with its secrets.
+        log_stream: where log lines go.
+    """
+
+    def __init__(self, settings: Settings, *, log_stream: TextIO) -> None:
+        key = settings.secrets.upstream_key
+        if key is None:
+            raise ValueError("a gateway needs its master key")
+        self._settings = settings
+        self._routes = Routes(settings.tariff)
+        self._book = budget_book(settings.tenants)
+        self._metrics = Metrics(methods=settings.tariff.methods, routes=self._routes.names, tenants=self._book.tenants)
+        self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=(key.get_secret_value(),))
+        self._key = MasterKey(key.get_secret_value())
+        self._embedded: EmbeddedStore | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Running]:
+        """Start everything, and stop it when the block is left.
+
+        Raises:
+            OSError: a port is taken.
+            LedgerUnavailable, UnsafeStoreError, EmbeddedStoreError: the store cannot be used.
+        """
+        async with AsyncExitStack() as stack:
+            self._logs.start()
+            stack.callback(self._logs.stop)
+            store = await self._store(stack)
+            ledger = RedisLedger(store, self._book, hold_ttl_ms=int(self._settings.ledger.hold_ttl_s * 1000))
+            await ledger.register()
+            stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
+            stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
+            settler = Settler(ledger, settled=self._metrics.settled, stuck=self._stuck)
+            stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
+            self._metrics.watch(
+                settles_under_way=lambda: settler.under_way, log_lines_dropped=lambda: self._logs.dropped
+            )
+            who = verifier(self._settings.identity, self._settings.secrets.token_keys)
+            await who.start()
+            stack.push_async_callback(who.close)
+            upstream = self._upstream()
+            await upstream.start()
+            stack.push_async_callback(upstream.close)
+            running = Running(0, 0, ledger, settler, self._metrics)
+            await self._open_doors(stack, running, store, who, upstream)
+            yield running
+
+    async def _open_doors(
+        self, stack: AsyncExitStack, running: Running, store: Store, who: Verifier, upstream: Upstream
+    ) -> None:
+        settings = self._settings
+        ops = self._ops(running, who)
+        front = self._listener(
+            self._door(running, store, who, upstream),
+            settings.listen.host,
+            settings.listen.port,
+            settings.shutdown.drain_s,
+        )
+        back = self._listener(ops, settings.ops.host, settings.ops.port, 1.0)
+        await back.start()
+        stack.push_async_callback(back.stop)
+        await front.start()
+        stack.push_async_callback(front.stop)
+        stack.callback(running.drain)
+        running.port, running.ops_port = front.port, back.port
+
+    def _door(self, running: Running, store: Store, who: Verifier, upstream: Upstream) -> Door:
+        settings = self._settings
+        jobs = StoredJobs(store)
+        exchange = Exchange(
+            tariff=settings.tariff,
+            ledger=running.ledger,
+            settling=running.settler,
+            upstream=upstream,
+            jobs=jobs,
+            hold_ceiling=settings.ledger.hold == "ceiling",
+        )
+        return Door(
+            routes=self._routes,
+            tariff=settings.tariff,
+            verifier=who,
+            exchange=exchange,
+            ledger=running.ledger,
+            jobs=jobs,
+            flavour=settings.upstream.flavour,
+            bounds=Bounds(
+                body_bytes_max=settings.bodies.bytes_max,
+                body_timeout_s=settings.bodies.timeout_s,
+                write_timeout_s=settings.answers.write_timeout_s,
+                limits=Limits(pixels_max=settings.images.pixels_max),
+            ),
+            in_flight=InFlight(settings.bodies.in_flight_bytes_max),
+            finished=self._finished,
+            broken=self._broken,
+        )
+
+    def _upstream(self) -> Upstream:
+        rules = self._settings.upstream
+        return Upstream(
+            flavour=rules.flavour,
+            base_url=rules.url,
+            key=self._key,
+            connect_timeout_s=rules.connect_timeout_s,
+            head_timeout_s=rules.head_timeout_s,
+            read_timeout_s=rules.read_timeout_s,
+            total_timeout_s=rules.total_timeout_s,
+            connections_max=rules.connections_max,
+            allow_http=rules.allow_http,
+            ca_file=rules.ca_file,
+        )
+
+    def _listener(self, handler: Door | Ops, host: str, port: int, drain_s: float) -> Listener:
+        return Listener(handler, host=host, port=port, idle_timeout_s=IDLE_TIMEOUT_S, drain_s=drain_s)
+
+    async def _store(self, stack: AsyncExitStack) -> Store:
+        rules = self._settings.ledger
+        url = self._settings.secrets.ledger_url
+        if url is None:
+            self._embedded = EmbeddedStore(rules.data_dir / "store", fsync=rules.fsync)
+            found = await self._embedded.start()
+            stack.push_async_callback(self._embedded.stop)
+        else:
+            found = url.get_secret_value()
+        store = Store(found, deadline_s=rules.deadline_s, connections_max=rules.connections_max)
+        stack.push_async_callback(store.close)
+        if not rules.allow_unsafe_store:
+            await refuse_unsafe(store)
+        return store
+
+    # --- what runs beside the requests ---------------------------------------------------------------------
+
+    async def _sweep(self, ledger: RedisLedger) -> None:
+        await sweep_forever(ledger, every_s=SWEEP_EVERY_S, failed=self._ledger_failed)
+
+    async def _keep_store(self, store: Store) -> None:
+        """Start the bundled store again when it has died with the process that had started it."""
+        while True:
+            await asyncio.sleep(PROBE_EVERY_S)
+            try:
+                await store.call("PING")
+            except LedgerUnavailable as error:
+                self._ledger_failed(error)
+                if self._embedded is not None and error.code == "connection":
+                    with contextlib.suppress(OSError, RuntimeError):
+                        await self._embedded.start()
+
+    def _ledger_failed(self, error: LedgerUnavailable) -> None:
+        self._metrics.ledger_error(error.code)
+
+    def _stuck(self, hold_id: str) -> None:
+        self._metrics.stuck()
+        self._logs.event("settle_given_up", hold_id=hold_id)
+
+    # --- what every request leaves behind ------------------------------------------------------------------
+
+    def _finished(self, receipt: Receipt) -> None:
+        self._metrics.record(receipt)
+        self._logs.line(canonical(receipt))
+
+    def _broken(self, receipt: Receipt, error: BaseException) -> None:
+        self._logs.broken(error, request_id=receipt.request_id)
+
+    # --- what operators ask --------------------------------------------------------------------------------
+
+    def _ops(self, running: Running, who: Verifier) -> Ops:
+        async def refresh() -> None:
+            await _refresh(running.ledger, self._book, self._metrics)
+
+        async def readiness() -> list[str]:
+            missing = ["draining"] if running.draining else []
+            if any(state is SetState.NONE for state in who.states().values()):
+                missing.append("identity")
+            try:
+                await running.ledger.register()
+            except LedgerUnavailable:
+                missing.append("ledger")
+            return missing
+
+        return Ops(render=self._metrics.render, refresh=refresh, readiness=readiness)
+
+
+async def _refresh(ledger: RedisLedger, book: BudgetBook, metrics: Metrics) -> None:
+    """Read the balances of every tenant and team, so that the money gauges come from the ledger."""
+    found: list[tuple[str, Balance]] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REFRESH_WITHIN_S):
+            for path in book.shared_paths:
+                with contextlib.suppress(GatewayError):
+                    found += [(path.tenant, balance) for balance in await ledger.balances(path)]
+    metrics.set_balances(found)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,213 @@
+"""The command line. Commands only: each reads its flags, calls one part, and turns what it raises into words."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from gateway import __version__
+from gateway.settings import Settings, SettingsError, default_config_dir, load_settings
+
+# What a wrong configuration or question ends with; 1 is for everything that fails while running.
+EXIT_WRONG = 2
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A budget-aware gateway to the Dezgo image API.",
+)
+ledger_app = typer.Typer(no_args_is_help=True, help="Look at the books.")
+app.add_typer(ledger_app, name="ledger")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Directory with gateway.yaml, tariff.yaml and tenants.yaml.")
+]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="The gateway's port; 0 takes a free one.")]
+OpsPortOption = Annotated[int, typer.Option(min=0, max=65535, help="The operators' port; 0 takes a free one.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    port: PortOption = 8080,
+    ops_port: OpsPortOption = 8081,
+    traffic: Annotated[
+        bool, typer.Option("--traffic", help="Send a mix of calls from all tenants, and watch.")
+    ] = False,
+) -> None:
+    """Start simulator, store and gateway, with tokens and calls to paste. Ctrl-C stops everything."""
+    from gateway.commands.serving import run
+    from gateway.commands.showing import show_demo
+
+    _guarded(lambda: run(show_demo(port=port, ops_port=ops_port, traffic=traffic)))
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Serve with the configuration of a directory, until SIGTERM or Ctrl-C."""
+    from gateway.commands.serving import run
+    from gateway.commands.serving import serve as serving
+
+    settings = _settings(config)
+
+    def started(port: int, ops_port: int) -> None:
+        print(f"serving on port {port}, operators on port {ops_port}", file=sys.stderr)
+
+    _guarded(lambda: run(serving(settings, started=started)))
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    secrets: Annotated[
+        bool, typer.Option(help="Also look for the secrets; --no-secrets where they are not at hand.")
+    ] = True,
+) -> None:
+    """Read the whole configuration, reproduce the published prices, and say all that is wrong with it."""
+    settings = _settings(config, secrets=secrets)
+    tariff = settings.tariff
+    estimated = sum(1 for method in tariff.methods.values() if method.status == "estimated")
+    print(f"in order: {len(settings.tenants)} tenants, {len(tariff.methods)} priced methods ({estimated} estimated),")
+    print(f"tariff {tariff.version} reproduces all {len(tariff.examples)} published figures")
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8090,
+    flavour: Annotated[str, typer.Option(help="direct or rapidapi.")] = "direct",
+    key_env: Annotated[str, typer.Option(help="Environment variable with the key to expect.")] = "DEZGO_API_KEY",
+    delay_s: Annotated[float, typer.Option(min=0, max=60, help="Scale of the simulated delays, seconds.")] = 0.3,
+) -> None:
+    """Run the simulated upstream alone, with its books at /_simulator/book."""
+    from gateway.commands.serving import run
+    from gateway.commands.showing import simulated
+
+    key = os.environ.get(key_env, "")
+    if not key:
+        _wrong(f"set the variable {key_env} to the key the simulator shall expect")
+    if flavour not in ("direct", "rapidapi"):
+        _wrong("--flavour is direct or rapidapi")
+    _guarded(lambda: run(simulated(port=port, flavour=flavour, key=key, delay_s=delay_s)))
+
+
+@app.command()
+def token(
+    tenant: Annotated[str, typer.Option(help="Who pays.")],
+    team: Annotated[str | None, typer.Option(help="Team of the tenant.")] = None,
+    user: Annotated[str | None, typer.Option(help="User of the tenant.")] = "developer",
+    ttl_s: Annotated[int, typer.Option(min=1, max=31_536_000, help="Seconds the token is valid.")] = 86_400,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be given again.")] = None,
+    credits_max: Annotated[str | None, typer.Option(help="The most credits one call may cost.")] = None,
+    private_key: Annotated[
+        Path | None, typer.Option(help="PEM file to sign with, instead of the configured secret.")
+    ] = None,
+    kid: Annotated[str | None, typer.Option(help="The private key's id.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Issue a signed tenant token, for development. The token alone goes to standard output."""
+    from gateway.commands.offline import Refused, Wish, create_missing_secret, issued, signer_from
+
+    settings = _settings(config, secrets=False)
+    try:
+        signer = signer_from(private_key, kid) if private_key is not None else None
+        written = create_missing_secret(settings) if signer is None else None
+        if written is not None:
+            print(f"made a new signing secret in {written}", file=sys.stderr)
+        print(issued(settings, Wish(tenant, team, user, ttl_s, tuple(method or ()), credits_max), signer=signer))
+    except Refused as refused:
+        _wrong(str(refused))
+
+
+@app.command()
+def quote(
+    method: Annotated[str, typer.Argument(help="What is asked for, such as text2image or edit-image.")],
+    width: Annotated[int | None, typer.Option(min=1, max=8192, help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, max=8192, help="Pixels.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=1000)] = None,
+    upscale: Annotated[bool, typer.Option("--upscale", help="As upscale=2.")] = False,
+    lora: Annotated[int, typer.Option(min=0, max=2, help="How many LoRAs.")] = 0,
+    option: Annotated[list[str] | None, typer.Option(help="A priced switch, such as refiner.")] = None,
+    image: Annotated[Path | None, typer.Option(help="The image to upload; its size counts.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A request body, read as the gateway would.")] = None,
+    content_type: Annotated[str, typer.Option(help="Content type of --file.")] = "application/json",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Price a call without making it, itemised."""
+    from gateway.commands.offline import Asked, Refused, as_json, as_text, priced_file, priced_flags
+
+    tariff = _settings(config, secrets=False).tariff
+    asked = Asked(method, width, height, steps, upscale, lora, tuple(option or ()), image)
+    try:
+        priced = priced_flags(tariff, asked) if file is None else priced_file(tariff, method, file, content_type)
+    except Refused as refused:
+        _wrong(str(refused))
+    print(as_json(priced) if json else as_text(priced))
+
+
+@ledger_app.command("audit")
+def audit(config: ConfigOption = None) -> None:
+    """Recount every tenant's balances from its journal, on live data. Ends with 1 when anything differs."""
+    from gateway.commands.serving import run
+    from gateway.commands.showing import audited
+
+    settings = _settings(config)
+    sound: list[bool] = []
+    _guarded(lambda: run(audited(settings, sound)))
+    if not all(sound):
+        raise typer.Exit(1)
+
+
+def _settings(config: Path | None, *, secrets: bool = True) -> Settings:
+    """The checked settings; all faults go to standard error, and the command ends with 2."""
+    try:
+        return load_settings(config or default_config_dir(), os.environ, require_secrets=secrets)
+    except SettingsError as error:
+        for fault in error.faults:
+            print(fault, file=sys.stderr)
+        count = len(error.faults)
+        print(f"{count} fault{'s' if count != 1 else ''}; nothing was started", file=sys.stderr)
+        raise typer.Exit(EXIT_WRONG) from None
+
+
+def _guarded(command: Callable[[], None]) -> None:
+    """Run a command; what can go wrong at its start is said in one line, and the command ends with 1."""
+    from gateway.errors import LedgerUnavailable
+    from gateway.ledger.checks import UnsafeStoreError
+    from gateway.ledger.embedded import EmbeddedStoreError
+
+    try:
+        command()
+    except LedgerUnavailable as error:
+        _failed(f"the store does not answer ({error.code})")
+    except (UnsafeStoreError, EmbeddedStoreError, OSError, ValueError) as error:
+        _failed(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _failed(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _wrong(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    raise typer.Exit(EXIT_WRONG)

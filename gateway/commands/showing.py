@@ -1,0 +1,81 @@
+"""Showing: commands that run until Ctrl-C or print what they find, as coroutines."""
+
+import asyncio
+import contextlib
+from typing import Literal, cast
+
+from rich.console import Console
+
+from gateway.build import budget_book
+from gateway.commands.demo import demo, greeting
+from gateway.commands.serving import until_signal
+from gateway.commands.traffic import Traffic, show
+from gateway.ledger.embedded import EmbeddedStore
+from gateway.ledger.redis import RedisLedger
+from gateway.ledger.store import Store
+from gateway.settings import Settings
+from gateway.simulator import SimulatorSettings, start_simulator
+
+# An audit reads much and is in no hurry.
+AUDIT_DEADLINE_S = 10.0
+
+
+async def show_demo(*, port: int, ops_port: int, traffic: bool) -> None:
+    """Run the demo until a signal. Raises as `App.running`."""
+    console = Console(highlight=False, soft_wrap=True)
+    async with demo(port=port, ops_port=ops_port) as running:
+        console.print(greeting(running), markup=False)
+        if not traffic:
+            await until_signal()
+            return
+        calls = Traffic(running.environment["GATEWAY_URL"], running.tokens)
+        tasks = [asyncio.create_task(calls.run()), asyncio.create_task(show(calls, console))]
+        stop = asyncio.create_task(until_signal())
+        # Whatever ends first, a signal or a fault, ends all three.
+        await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, stop):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks)
+
+
+async def simulated(*, port: int, flavour: str, key: str, delay_s: float) -> None:
+    """Run the simulator alone until a signal. Raises OSError when the port is taken."""
+    kind = cast("Literal['direct', 'rapidapi']", flavour)
+    settings = SimulatorSettings(key=key, flavour=kind, delay_s=delay_s, allow_header_faults=True)
+    simulator = await start_simulator(settings, port=port)
+    try:
+        Console(highlight=False).print(f"simulating {flavour} at {simulator.url}, books at /_simulator/book")
+        await until_signal()
+    finally:
+        await simulator.stop()
+
+
+async def audited(settings: Settings, sound: list[bool]) -> None:
+    """Audit every configured tenant and print what was found; one verdict a tenant goes to `sound`.
+
+    Raises:
+        LedgerUnavailable, EmbeddedStoreError: the store cannot be read.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    url, embedded = settings.secrets.ledger_url, None
+    if url is None:
+        embedded = EmbeddedStore(settings.ledger.data_dir / "store", fsync=settings.ledger.fsync)
+    found = url.get_secret_value() if url is not None else await embedded.start() if embedded is not None else ""
+    store = Store(found, deadline_s=AUDIT_DEADLINE_S, connections_max=4)
+    try:
+        ledger = RedisLedger(store, budget_book(settings.tenants), hold_ttl_ms=1)
+        for tenant in settings.tenants:
+            audit = await ledger.audit(tenant)
+            sound.append(not audit.differences)
+            verdict = "agrees" if not audit.differences else f"DIFFERS in {len(audit.differences)} places"
+            console.print(
+                f"{tenant}: {audit.entries} entries, {audit.balances} balances, {audit.spent} credits: {verdict}"
+            )
+            for difference in audit.differences:
+                kept = f"journal {difference.counted}, stored {difference.stored}"
+                console.print(f"  {difference.balance} {difference.field}: {kept}", markup=False)
+    finally:
+        await store.close()
+        if embedded is not None:
+            await embedded.stop()

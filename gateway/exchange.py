@@ -1,0 +1,318 @@
+"""The hall: one paid call from end to end. price -> hold -> forward -> charge -> respond -> settle.
+
+Walls: it opens no door itself (the doors come in as small protocols), imports no third-party package, and knows
+of no status line but the upstream's. One direction: no step returns to an earlier one. A call is sent upstream at
+most once per hold.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gateway.errors import (
+    AboveCeiling,
+    ClientGone,
+    GatewayError,
+    LedgerUnavailable,
+    UpstreamExhausted,
+    UpstreamLeak,
+    UpstreamRedirect,
+    UpstreamUnanswered,
+    UpstreamUnreachable,
+)
+from gateway.jobs import ANSWER_BYTES_MAX, JobBook, job_id_in
+from gateway.ledger.budget import Balance, Path, tightest
+from gateway.ledger.contract import Closer, HoldId, Ledger, OpenHold, open_hold
+from gateway.messages import Call, Reply
+from gateway.pricing.charge import Charge, Outcome, charge
+from gateway.pricing.job import Job
+from gateway.pricing.quote import Quote, quote
+from gateway.pricing.tariff import Method, Status, Tariff
+from gateway.receipt import Receipt
+from gateway.units import Credits
+
+
+class Upstream(Protocol):
+    """The back door."""
+
+    async def forward(self, call: Call) -> Reply:
+        """Send `call` once. Raises UpstreamUnreachable (nothing was sent) or UpstreamUnanswered."""
+        ...
+
+
+class Settling(Closer, Protocol):
+    """Ends holds beside the request."""
+
+    def admit(self) -> None:
+        """Raises Busy when nothing new may be held."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a client is told of its money.
+
+    Attributes:
+        charged: what this call is settled at; None for a free call.
+        balance: its tightest budget, as it stood with this call's hold in it.
+        remaining: what that budget has left after this call.
+    """
+
+    charged: Credits | None
+    balance: Balance
+    remaining: Credits
+
+
+class Client(Protocol):
+    """The front door, as far as one answer is concerned."""
+
+    async def answer(self, reply: Reply, standing: Standing | None) -> None:
+        """Stream `reply` to the client. Raises ClientGone when it no longer takes it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most a call may cost, and who says so: `header` or `grant`."""
+
+    credits: Credits
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One call as it leaves the front door: read, priced by nobody yet.
+
+    Attributes:
+        call: what will be forwarded.
+        method: the tariff's entry for it.
+        job: what was asked.
+        path: who pays.
+        ceilings: refuse above any of these.
+        receipt: filled in on the way.
+    """
+
+    call: Call
+    method: Method
+    job: Job
+    path: Path
+    ceilings: tuple[Ceiling, ...]
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What would happen to an order: its quote, what each budget would answer, and what refuses it (or nothing)."""
+
+    quote: Quote
+    amount: Credits
+    balances: tuple[Balance, ...]
+    refused_by: str | None
+
+
+class Exchange:
+    """Takes orders.
+
+    Args:
+        tariff: what things cost.
+        ledger: who may still spend.
+        settling: ends holds.
+        upstream: the back door.
+        jobs: remembers who started an asynchronous job.
+        hold_ceiling: hold each line rounded up instead of the published, floored figure.
+        clock_s: monotonic seconds, for durations only.
+    """
+
+    def __init__(
+        self,
+        *,
+        tariff: Tariff,
+        ledger: Ledger,
+        settling: Settling,
+        upstream: Upstream,
+        jobs: JobBook,
+        hold_ceiling: bool = False,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tariff = tariff
+        self._ledger = ledger
+        self._settling = settling
+        self._upstream = upstream
+        self._jobs = jobs
+        self._hold_ceiling = hold_ceiling
+        self._clock_s = clock_s
+
+    async def serve(self, order: Order, client: Client) -> None:
+        """Tell one paid call from end to end.
+
+        Raises:
+            AboveCeiling, BudgetExhausted, LedgerUnavailable, Busy: nothing was sent.
+            UpstreamError: see the error; what is due is booked. When the answer had begun, the client's connection is
+                already given up.
+        """
+        priced = self._price(order)
+        _refuse_above(order.ceilings, priced.total)
+        self._settling.admit()
+        receipt, hold_id = order.receipt, HoldId(order.call.request_id)
+        began_s = self._clock_s()
+        async with open_hold(self._ledger, self._settling, order.path, self._amount(priced), hold_id=hold_id) as opened:
+            receipt.hold_s = self._clock_s() - began_s
+            receipt.hold_id, receipt.held = hold_id, opened.hold.amount
+            try:
+                await self._held(order, priced, opened, client)
+            finally:
+                receipt.charged, receipt.flag = opened.charged, opened.flag
+
+    async def verdict(self, order: Order) -> Verdict:
+        """Say what `serve` would do now, without doing it. Raises TenantUnknown, LedgerUnavailable."""
+        priced = self._price(order)
+        amount = self._amount(priced)
+        balances = await self._ledger.balances(order.path)
+        order.receipt.remaining = tightest(balances).remaining
+        refusing = [b for b in balances if b.spent + b.held + amount > b.budget.limit]
+        refused_by = tightest(tuple(refusing)).budget.name if refusing else None
+        if any(priced.total > ceiling.credits for ceiling in order.ceilings):
+            refused_by = "ceiling"
+        return Verdict(priced, amount, balances, refused_by)
+
+    async def pass_free(self, call: Call, client: Client, receipt: Receipt) -> None:
+        """Forward a call that costs nothing (`/info`, job polls). Raises UpstreamError."""
+        reply = await self._forwarded(call, receipt)
+        if reply.reported:
+            # Nothing was held for it, and its job was booked when it was started: seen in the log, never booked twice.
+            receipt.code = "charge_on_free_call"
+        try:
+            _refuse_unfit(reply)
+            await self._deliver(reply, client, None, receipt)
+        finally:
+            await reply.close()
+
+    def _price(self, order: Order) -> Quote:
+        priced = quote(self._tariff, order.method, order.job)
+        receipt = order.receipt
+        receipt.quoted, receipt.estimated = priced.total, priced.status is Status.ESTIMATED
+        receipt.pixels, receipt.steps = priced.measure.pixels, priced.measure.steps
+        receipt.upscaled, receipt.loras = order.job.upscaled, order.job.loras
+        receipt.tariff_version = priced.tariff_version
+        return priced
+
+    def _amount(self, priced: Quote) -> Credits:
+        return priced.ceiling if self._hold_ceiling else priced.total
+
+    async def _held(self, order: Order, priced: Quote, opened: OpenHold, client: Client) -> None:
+        """Forward, charge, respond. From `sent` on, whatever is not said otherwise costs the quote."""
+        opened.sent(priced.total)
+        try:
+            reply = await self._forwarded(order.call, order.receipt)
+        except UpstreamUnreachable:
+            _end(opened, charge(priced.total, Outcome.NEVER_SENT), final=True)
+            raise
+        outcome = outcome_of(reply)
+        due = charge(priced.total, outcome, reply.reported)
+        # A silent success may yet be cut short; every other answer's head has said all there is about money.
+        _end(opened, due, final=outcome is not Outcome.SUCCEEDED)
+        standing = _standing(opened, due.credits)
+        order.receipt.remaining, order.receipt.binding = standing.remaining, standing.balance.budget.name
+        try:
+            _refuse_unfit(reply)
+            await self._deliver(await self._noted(order, reply), client, standing, order.receipt)
+        except UpstreamUnanswered:
+            if outcome is Outcome.SUCCEEDED:
+                _end(opened, charge(priced.total, Outcome.UNANSWERED), final=True)
+            raise
+        finally:
+            await reply.close()
+
+    async def _forwarded(self, call: Call, receipt: Receipt) -> Reply:
+        began_s = self._clock_s()
+        try:
+            reply = await self._upstream.forward(call)
+        finally:
+            receipt.upstream_head_s = self._clock_s() - began_s
+        receipt.upstream_status, receipt.account = reply.status, reply.account
+        return reply
+
+    async def _noted(self, order: Order, reply: Reply) -> Reply:
+        """Remember who started an asynchronous job, before the client learns its id."""
+        kind = (reply.field("content-type") or "").partition(";")[0].strip().lower()
+        if kind != "application/json" or not 200 <= reply.status < 300:  # noqa: PLR2004 - success
+            return reply
+        seen = bytearray()
+        rest = aiter(reply.body)
+        async for chunk in rest:
+            seen += chunk
+            if len(seen) > ANSWER_BYTES_MAX:
+                return replace(reply, body=_first(bytes(seen), rest))
+        job_id = job_id_in(bytes(seen))
+        if job_id is not None:
+            try:
+                await self._jobs.started(order.path.tenant, job_id)
+            except LedgerUnavailable:
+                order.receipt.code = "job_not_noted"
+        return replace(reply, body=_first(bytes(seen), rest))
+
+    async def _deliver(self, reply: Reply, client: Client, standing: Standing | None, receipt: Receipt) -> None:
+        """Stream the answer; a client that leaves does not stop the upstream's answer from being read to its end."""
+        began_s = self._clock_s()
+        try:
+            await client.answer(reply, standing)
+        except ClientGone:
+            receipt.client_gone = True
+            async for _ in reply.body:
+                pass
+        finally:
+            receipt.upstream_s = (receipt.upstream_head_s or 0.0) + self._clock_s() - began_s
+
+
+def outcome_of(reply: Reply) -> Outcome:
+    """What an answer's head means for money."""
+    if reply.malformed:
+        return Outcome.MALFORMED
+    if reply.reported is not None:
+        return Outcome.REPORTED
+    if not reply.api_reached:
+        return Outcome.NOT_REACHED
+    if reply.status >= 500:  # noqa: PLR2004 - status classes
+        return Outcome.FAILED
+    return Outcome.REFUSED if reply.status >= 400 else Outcome.SUCCEEDED  # noqa: PLR2004 - status classes
+
+
+def _refuse_above(ceilings: tuple[Ceiling, ...], quoted: Credits) -> None:
+    for ceiling in ceilings:
+        if quoted > ceiling.credits:
+            raise AboveCeiling(quoted=quoted, ceiling=ceiling.credits, source=ceiling.source)
+
+
+# Answers that speak of the company's own account or key, not of the caller's request.
+_ACCOUNT_STATUS = frozenset({401, 402})
+_MARKET_STATUS = frozenset({401, 403, 429})
+
+
+def _refuse_unfit(reply: Reply) -> None:
+    """Raise for answers that are not passed on: redirects, leaks, and what concerns the master account alone."""
+    refused: GatewayError | None = None
+    if reply.leaking:
+        refused = UpstreamLeak()
+    elif 300 <= reply.status < 400:  # noqa: PLR2004 - redirects, and 304 to a question nobody asked
+        refused = UpstreamRedirect()
+    elif reply.status in (_ACCOUNT_STATUS if reply.api_reached else _MARKET_STATUS):
+        refused = UpstreamExhausted(status=reply.status)
+    if refused is not None:
+        raise refused
+
+
+def _end(opened: OpenHold, due: Charge, *, final: bool) -> None:
+    opened.end(due.credits, due.flag, final=final)
+
+
+def _standing(opened: OpenHold, charged: Credits) -> Standing:
+    balance = tightest(opened.hold.balances)
+    after = balance.budget.limit - balance.spent - balance.held + opened.hold.amount - charged
+    return Standing(charged, balance, max(Credits.ZERO, after))
+
+
+async def _first(seen: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield seen
+    async for chunk in rest:
+        yield chunk

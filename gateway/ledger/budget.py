@@ -1,0 +1,177 @@
+"""Budget, Balance, Path: who may spend how much, and where on the path it counts. Pure arithmetic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from gateway.errors import TenantFrozen, TenantUnknown
+from gateway.ledger.window import Span, Window
+from gateway.units import Credits
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Who pays: `tenant/team/user`; team and user may be unknown."""
+
+    tenant: str
+    team: str | None = None
+    user: str | None = None
+
+    def __str__(self) -> str:
+        return "/".join((self.tenant, self.team or "-", quote(self.user, safe="@") if self.user else "-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit per window at one point of a tenant's tree.
+
+    Attributes:
+        name: unique within its tenant and safe in a store key: `tenant/month`, `team:ads/day`, `each:alice/day`.
+        level: `tenant`, `team`, `user` or `each_user`; what a refusal and a metric call it.
+        limit: credits per window, settled and held together.
+        window: when it begins anew.
+    """
+
+    name: str
+    level: str
+    limit: Credits
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What one budget stands at in one window.
+
+    Attributes:
+        budget: which one.
+        span: which window.
+        spent: settled credits.
+        held: credits of open holds.
+        now_ms: the store's clock when this was read.
+    """
+
+    budget: Budget
+    span: Span
+    spent: Credits
+    held: Credits
+    now_ms: int
+
+    @property
+    def remaining(self) -> Credits:
+        """What may still be held; never negative, also when the limit was lowered below what is spent."""
+        return max(Credits.ZERO, self.budget.limit - self.spent - self.held)
+
+    @property
+    def reset_s(self) -> int | None:
+        """Whole seconds until the window ends, at least 1; None when it never does."""
+        return None if self.span.end_ms is None else max(1, -(-(self.span.end_ms - self.now_ms) // 1000))
+
+
+def tightest(balances: tuple[Balance, ...]) -> Balance:
+    """The balance with the least remaining; of equals the first on the path."""
+    return min(balances, key=lambda balance: balance.remaining)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A budget as configured, before it is known whose it is."""
+
+    limit: Credits
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class TeamBudgets:
+    """What is configured for a team: its own budgets, and those of each of its users."""
+
+    budgets: tuple[Rule, ...] = ()
+    each_user: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TenantBudgets:
+    """What is configured for a tenant.
+
+    Attributes:
+        budgets: the tenant's own; at least one.
+        each_user: one such budget for each user of the tenant.
+        teams: by name. When any team is configured, an unknown team is refused.
+        users: budgets of single users, by name, besides `each_user`.
+        frozen: nothing new may be held.
+    """
+
+    budgets: tuple[Rule, ...]
+    each_user: tuple[Rule, ...] = ()
+    teams: Mapping[str, TeamBudgets] = field(default_factory=dict)
+    users: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
+    frozen: bool = False
+
+
+_PATHS_KEPT = 10_000
+
+
+class BudgetBook:
+    """Every configured budget; answers which ones a path must pass."""
+
+    def __init__(self, tenants: Mapping[str, TenantBudgets]) -> None:
+        self._tenants = dict(tenants)
+        self._known: dict[Path, tuple[Budget, ...]] = {}
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """All configured tenants."""
+        return tuple(self._tenants)
+
+    @property
+    def shared_paths(self) -> tuple[Path, ...]:
+        """A path to every tenant and every team: together they pass every budget that is not a single user's."""
+        teams = [(name, team) for name, tenant in self._tenants.items() for team in tenant.teams]
+        alone = [Path(name) for name, tenant in self._tenants.items() if not tenant.teams]
+        return (*alone, *(Path(name, team) for name, team in teams))
+
+    def admitting(self, path: Path) -> tuple[Budget, ...]:
+        """As `on_path`, for a new hold.
+
+        Raises:
+            TenantFrozen: nothing new may be held by this tenant.
+        """
+        budgets = self.on_path(path)
+        if self._tenants[path.tenant].frozen:
+            raise TenantFrozen
+        return budgets
+
+    def on_path(self, path: Path) -> tuple[Budget, ...]:
+        """Every budget a call on `path` must pass, from the tenant down.
+
+        Raises:
+            TenantUnknown: nobody configured the tenant, or the team of a tenant that lists its teams.
+        """
+        known = self._known.get(path)
+        if known is None:
+            known = self._resolve(path)
+            if len(self._known) >= _PATHS_KEPT:
+                self._known.clear()
+            self._known[path] = known
+        return known
+
+    def _resolve(self, path: Path) -> tuple[Budget, ...]:
+        tenant = self._tenants.get(path.tenant)
+        if tenant is None:
+            raise TenantUnknown
+        team = tenant.teams.get(path.team) if path.team is not None else None
+        if path.team is not None and tenant.teams and team is None:
+            raise TenantUnknown(level="team")
+        found = _named(tenant.budgets, "tenant", "tenant")
+        if team is not None:
+            found += _named(team.budgets, f"team:{path.team}", "team")
+        if path.user is not None:
+            user = quote(path.user, safe="@")
+            found += _named(tenant.each_user, f"each:{user}", "each_user")
+            if team is not None:
+                found += _named(team.each_user, f"each:{path.team}:{user}", "each_user")
+            found += _named(tenant.users.get(path.user, ()), f"user:{user}", "user")
+        return found
+
+
+def _named(rules: tuple[Rule, ...], whose: str, level: str) -> tuple[Budget, ...]:
+    return tuple(Budget(f"{whose}/{rule.window.every}", level, rule.limit, rule.window) for rule in rules)

@@ -1,0 +1,211 @@
+"""Ledger: the promises, in prose. Whoever keeps the books keeps these; one test suite holds every keeper to them.
+
+1. At every grant, `spent + held <= limit` in every budget on the path: all are checked and written together, or
+   none is.
+2. A hold ends exactly once: settled, or expired at its deadline (booked at the held amount, `uncertain`). A late
+   settle corrects an expired hold, once.
+3. Identity before balance: the same hold id again changes nothing and answers what is known.
+4. A hold is settled in the windows that admitted it, however late.
+5. Only the keeper's own clock decides about windows and deadlines.
+6. Every movement is in the journal, appended in the same step; a recount of the journal gives the balances.
+7. No answer is not a no: after `LedgerUnavailable` the hold may exist. It is voided, or it expires.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType, Protocol
+
+from gateway.errors import LedgerUnavailable
+from gateway.ledger.budget import Balance, Path
+from gateway.units import Credits, Flag
+
+HoldId = NewType("HoldId", str)
+
+
+class State(StrEnum):
+    """A hold is open, settled or expired."""
+
+    OPEN = "open"
+    SETTLED = "settled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Credits set aside for one call.
+
+    Attributes:
+        hold_id: unique to the call.
+        path: whose budgets bear it.
+        amount: what is set aside in each of them.
+        balances: every budget on the path, this hold included.
+        deadline_ms: when it expires, by the keeper's clock.
+    """
+
+    hold_id: HoldId
+    path: Path
+    amount: Credits
+    balances: tuple[Balance, ...]
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a hold ended.
+
+    Attributes:
+        hold_id: which hold.
+        state: settled or expired.
+        charged: what is booked.
+        flag: how sure that is.
+        applied: false when it had ended before and this call changed nothing.
+    """
+
+    hold_id: HoldId
+    state: State
+    charged: Credits
+    flag: Flag
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One balance that does not equal the recount of the journal."""
+
+    balance: str
+    field: str
+    counted: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The result of a recount: how many entries and balances were read, and what differs (nothing should)."""
+
+    tenant: str
+    entries: int
+    balances: int
+    spent: Credits
+    differences: tuple[Difference, ...]
+
+
+class Ledger(Protocol):
+    """Keeps every tenant's balances. See the promises at the head of this file."""
+
+    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
+        """Set `amount` aside in every budget on `path`, or in none.
+
+        The same open id again returns that hold and sets nothing more aside.
+
+        Args:
+            path: tenant/team/user; whose budgets must all bear it.
+            amount: not negative, in millicredits (1 credit = 0.0001 USD).
+            hold_id: unique to one call.
+
+        Raises:
+            BudgetExhausted: some budget lacks `amount`; it is named; nothing was written.
+            TenantUnknown: nobody configured this tenant.
+            TenantFrozen: an operator froze it.
+            HoldClosed: this id has ended already.
+            LedgerUnavailable: no answer in time. It may have been written; then it is voided or
+                expires. Do not forward the call.
+        """
+        ...
+
+    async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
+        """End `hold` at `charged`: give the held amount back and book the charge, also above what was held.
+
+        Ended before: nothing changes and the recorded end is returned, save that an expired hold is corrected.
+
+        Raises:
+            LedgerUnavailable: it may have been booked. Safe to send again.
+        """
+        ...
+
+    async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+        """Make sure that a hold whose answer was lost holds nothing, whether or not it was written.
+
+        An id that was never seen is closed for good, so that a hold still on its way finds nothing to do.
+
+        Raises:
+            LedgerUnavailable: try again; past its deadline the hold expires.
+        """
+        ...
+
+    async def balances(self, path: Path) -> tuple[Balance, ...]:
+        """Every budget on `path` as it stands now, from the tenant down; raises as `hold`."""
+        ...
+
+    async def sweep(self, *, most: int = 100) -> tuple[Settlement, ...]:
+        """Expire up to `most` holds past their deadline; each is booked at its held amount, `uncertain`."""
+        ...
+
+    async def audit(self, tenant: str) -> Audit:
+        """Recount the tenant's balances from its journal."""
+        ...
+
+
+class Closer(Protocol):
+    """Takes over the end of a hold: books it, however often that has to be tried."""
+
+    def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
+        """Book the end of `hold`; returns at once, never raises, survives the caller's cancellation."""
+        ...
+
+    def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+        """Undo a hold whose answer never came; as `close`."""
+        ...
+
+
+class OpenHold:
+    """A hold in use. `end` says what it is settled at; unsaid, it ends at nothing.
+
+    Once `sent` was called, unsaid means the quote, `uncertain`: the upstream may have charged it.
+    """
+
+    __slots__ = ("_closer", "_open", "charged", "flag", "hold")
+
+    def __init__(self, hold: Hold, closer: Closer) -> None:
+        self.hold = hold
+        self.charged = Credits.ZERO
+        self.flag = Flag.CONFIRMED
+        self._closer = closer
+        self._open = True
+
+    def sent(self, quoted: Credits) -> None:
+        """From here on doubt costs the quote."""
+        self.charged, self.flag = quoted, Flag.UNCERTAIN
+
+    def end(self, charged: Credits, flag: Flag, *, final: bool) -> None:
+        """Settle at `charged`: now when that is `final`, else when the block is left unless said otherwise."""
+        self.charged, self.flag = charged, flag
+        if final:
+            self.close()
+
+    def close(self) -> None:
+        """Hand the end over to be booked, once. Wall 6: every hold ends here."""
+        if self._open:
+            self._open = False
+            self._closer.close(self.hold, self.charged, self.flag)
+
+
+@asynccontextmanager
+async def open_hold(
+    ledger: Ledger, closer: Closer, path: Path, amount: Credits, *, hold_id: HoldId
+) -> AsyncIterator[OpenHold]:
+    """Hold `amount` for the length of a block, and end it exactly once, whatever happens inside.
+
+    Raises what `Ledger.hold` raises; then nothing stays held.
+    """
+    try:
+        opened = OpenHold(await ledger.hold(path, amount, hold_id=hold_id), closer)
+    except (LedgerUnavailable, asyncio.CancelledError):
+        closer.void(path, hold_id, amount)
+        raise
+    try:
+        yield opened
+    finally:
+        opened.close()

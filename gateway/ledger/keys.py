@@ -1,0 +1,76 @@
+"""Keys: what things are called in the store. Injective: two different things never share a name.
+
+All keys of a tenant carry `{tenant}`, so that they live in one slot of a cluster. Tenant names are of a closed
+alphabet and budget names have everything else percent-encoded, so neither can hold a brace, a colon at the
+wrong place, or a space.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.ledger.budget import Balance, Budget
+from gateway.ledger.window import Span
+
+PREFIX = "dgw"
+TENANTS = f"{PREFIX}:tenants"
+
+
+def record(tenant: str, hold_id: str) -> str:
+    """The hold's own record."""
+    return f"{PREFIX}:{{{tenant}}}:hold:{hold_id}"
+
+
+def open_holds(tenant: str) -> str:
+    """The tenant's open holds by deadline."""
+    return f"{PREFIX}:{{{tenant}}}:open"
+
+
+def journal(tenant: str) -> str:
+    """The tenant's journal."""
+    return f"{PREFIX}:{{{tenant}}}:journal"
+
+
+def job(tenant: str, job_id: str) -> str:
+    """Marks an asynchronous job of the upstream as started by this tenant."""
+    return f"{PREFIX}:{{{tenant}}}:job:{job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One budget in one window, as the store knows it: `name|start|end`, ms, end empty when it never ends."""
+
+    name: str
+    span: Span
+
+    @classmethod
+    def of(cls, budget: Budget, span: Span) -> "Place":
+        """The place of a configured budget."""
+        return cls(budget.name, span)
+
+    @classmethod
+    def read(cls, text: str) -> "Place":
+        """Read what `str` wrote. Raises ValueError for anything else."""
+        name, start, end = text.split("|")
+        return cls(name, Span(int(start), int(end) if end else None))
+
+    def __str__(self) -> str:
+        return f"{self.name}|{self.span.start_ms}|{'' if self.span.end_ms is None else self.span.end_ms}"
+
+    def key(self, tenant: str) -> str:
+        """The balance's key."""
+        return f"{PREFIX}:{{{tenant}}}:balance:{self.name}:{self.span.start_ms}"
+
+
+def written(places: Sequence[Place]) -> str:
+    """The places as they stand in a record and in the journal."""
+    return " ".join(str(place) for place in places)
+
+
+def read(text: str) -> tuple[Place, ...]:
+    """Read what `written` wrote. Raises ValueError for anything else."""
+    return tuple(Place.read(part) for part in text.split(" ")) if text else ()
+
+
+def places_of(balances: Sequence[Balance]) -> tuple[Place, ...]:
+    """Where these balances are kept."""
+    return tuple(Place.of(balance.budget, balance.span) for balance in balances)

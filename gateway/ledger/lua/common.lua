@@ -1,0 +1,26 @@
+-- common.lua: stands before every script of this folder; the loader joins them.
+--
+-- Everything is checked before anything is written: an error half-way through a script keeps its earlier writes.
+-- Amounts are whole millicredits below 10^15, far under 2^53, up to which Lua counts exactly.
+
+local function whole(text, what)
+  if type(text) ~= 'string' or #text > 15 or not string.match(text, '^%d+$') then
+    error('POISONED ' .. what)
+  end
+  return tonumber(text)
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- spent and held of one balance; a balance that was never written is zero.
+local function balance(key)
+  local found = redis.call('HMGET', key, 'spent', 'held')
+  return whole(found[1] or '0', 'spent'), whole(found[2] or '0', 'held')
+end
+
+local function digits(number)
+  return string.format('%d', number)
+end

@@ -1,0 +1,150 @@
+"""The reference keeper: the promises of `contract.py` in the shortest form that can be believed.
+
+One process, no durability. It is the model the real keeper is compared with, and what unit and story tests hold with.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.errors import BudgetExhausted, HoldClosed
+from gateway.ledger import keys
+from gateway.ledger.budget import Balance, BudgetBook, Path, tightest
+from gateway.ledger.contract import Audit, Difference, Hold, HoldId, Settlement, State
+from gateway.ledger.recount import Recount
+from gateway.units import Credits, Flag
+
+
+@dataclass(slots=True)
+class _Record:
+    hold: Hold | None
+    state: State | None  # None: closed before it could hold
+    charged: Credits = Credits.ZERO
+    flag: Flag = Flag.CONFIRMED
+
+
+class MemoryLedger:
+    """Keeps the ledger in dictionaries. `clock_ms` is the keeper's own clock."""
+
+    def __init__(
+        self,
+        book: BudgetBook,
+        *,
+        hold_ttl_ms: int,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._book = book
+        self._hold_ttl_ms = hold_ttl_ms
+        self._clock_ms = clock_ms
+        self._spent: dict[tuple[str, keys.Place], Credits] = defaultdict(lambda: Credits.ZERO)
+        self._held: dict[tuple[str, keys.Place], Credits] = defaultdict(lambda: Credits.ZERO)
+        self._records: dict[tuple[str, HoldId], _Record] = {}
+        self.journal: dict[str, list[dict[str, str]]] = defaultdict(list)
+
+    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
+        """See `Ledger.hold`."""
+        known = self._records.get((path.tenant, hold_id))
+        if known is not None:
+            if known.state is State.OPEN and known.hold is not None:
+                return known.hold
+            raise HoldClosed
+        self._book.admitting(path)
+        before = await self.balances(path)
+        if any(b.spent + b.held + amount > b.budget.limit for b in before):
+            binding = tightest(before)
+            raise BudgetExhausted(
+                amount,
+                binding.budget.name,
+                binding.budget.limit,
+                binding.remaining,
+                binding.reset_s,
+                binding.budget.level,
+            )
+        for place in keys.places_of(before):
+            self._held[path.tenant, place] += amount
+        hold = Hold(hold_id, path, amount, await self.balances(path), self._clock_ms() + self._hold_ttl_ms)
+        self._records[path.tenant, hold_id] = _Record(hold, State.OPEN)
+        self._write("hold", hold, None, None)
+        return hold
+
+    async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
+        """See `Ledger.settle`."""
+        record = self._records.get((hold.path.tenant, hold.hold_id))
+        if record is None or record.state is None:
+            return Settlement(hold.hold_id, State.SETTLED, Credits.ZERO, Flag.CONFIRMED, applied=False)
+        if record.state is State.SETTLED:
+            return Settlement(hold.hold_id, State.SETTLED, record.charged, record.flag, applied=False)
+        self._end(record, State.SETTLED, charged, flag)
+        return Settlement(hold.hold_id, State.SETTLED, charged, flag, applied=True)
+
+    def _end(self, record: _Record, state: State, charged: Credits, flag: Flag) -> None:
+        hold = record.hold
+        if hold is None:
+            raise HoldClosed
+        for place in keys.places_of(hold.balances):
+            if record.state is State.OPEN:
+                self._held[hold.path.tenant, place] -= hold.amount
+            self._spent[hold.path.tenant, place] += charged - record.charged
+        kind = "correct" if record.state is State.EXPIRED else "expire" if state is State.EXPIRED else "settle"
+        record.state, record.charged, record.flag = state, charged, flag
+        self._write(kind, hold, charged, flag)
+
+    async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+        """See `Ledger.void`."""
+        record = self._records.setdefault((path.tenant, hold_id), _Record(None, None))
+        if record.state in (State.OPEN, State.EXPIRED):
+            self._end(record, State.SETTLED, Credits.ZERO, Flag.CONFIRMED)
+
+    async def balances(self, path: Path) -> tuple[Balance, ...]:
+        """See `Ledger.balances`."""
+        now_ms = self._clock_ms()
+        found = []
+        for budget in self._book.on_path(path):
+            span = budget.window.span(now_ms)
+            place = (path.tenant, keys.Place.of(budget, span))
+            found.append(Balance(budget, span, self._spent[place], self._held[place], now_ms))
+        return tuple(found)
+
+    async def sweep(self, *, most: int = 100) -> tuple[Settlement, ...]:
+        """See `Ledger.sweep`."""
+        due = [
+            record
+            for record in self._records.values()
+            if record.state is State.OPEN and record.hold and record.hold.deadline_ms <= self._clock_ms()
+        ][:most]
+        ended = []
+        for record in due:
+            if record.hold is not None:
+                self._end(record, State.EXPIRED, record.hold.amount, Flag.UNCERTAIN)
+                ended.append(Settlement(record.hold.hold_id, State.EXPIRED, record.charged, record.flag, applied=True))
+        return tuple(ended)
+
+    async def audit(self, tenant: str) -> Audit:
+        """See `Ledger.audit`."""
+        counted = Recount()
+        for entry in self.journal[tenant]:
+            counted.count(entry)
+        differences = [
+            Difference(str(place), name, count[place], kept[tenant, place].millicredits)
+            for name, count, kept in (
+                ("spent", counted.spent, self._spent),
+                ("held", counted.held, self._held),
+            )
+            for place in counted.places
+            if count[place] != kept[tenant, place].millicredits
+        ]
+        spent = Credits(counted.spent_in_all)
+        return Audit(tenant, counted.entries, len(counted.places), spent, tuple(differences))
+
+    def _write(self, kind: str, hold: Hold, charged: Credits | None, flag: Flag | None) -> None:
+        entry = {
+            "op": kind,
+            "id": hold.hold_id,
+            "amount": str(hold.amount.millicredits),
+            "path": str(hold.path),
+            "budgets": keys.written(keys.places_of(hold.balances)),
+        }
+        if charged is not None and flag is not None:
+            entry |= {"charged": str(charged.millicredits), "flag": flag}
+        self.journal[hold.path.tenant].append(entry)

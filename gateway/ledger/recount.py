@@ -1,0 +1,109 @@
+"""Recount: balances counted anew from the journal, and compared with those that are kept.
+
+The journal alone must give every balance; a difference is a fault of the ledger, never corrected here.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.errors import LedgerPoisoned
+from gateway.ledger import keys
+from gateway.ledger.contract import Audit, Difference
+from gateway.ledger.store import Script, Store
+from gateway.units import Credits
+
+_PAGE = 1_000
+
+# What each kind of entry moves, in multiples of (amount, charged), on (spent, held).
+MOVES: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
+    "hold": ((0, 0), (1, 0)),
+    "settle": ((0, 1), (-1, 0)),
+    "expire": ((0, 1), (-1, 0)),
+    "correct": ((-1, 1), (0, 0)),
+}
+
+
+class Recount:
+    """Counts journal entries, one after the other."""
+
+    def __init__(self) -> None:
+        self.spent: dict[keys.Place, int] = defaultdict(int)
+        self.held: dict[keys.Place, int] = defaultdict(int)
+        self.entries = 0
+        self.spent_in_all = 0
+
+    def count(self, entry: Mapping[str, str]) -> None:
+        """Add one entry.
+
+        Raises:
+            LedgerPoisoned: not an entry this ledger writes.
+        """
+        try:
+            (spent_amount, spent_charged), (held_amount, _) = MOVES[entry["op"]]
+            amount, charged = int(entry["amount"]), int(entry.get("charged", "0"))
+            places = keys.read(entry["budgets"])
+        except (KeyError, ValueError):
+            raise LedgerPoisoned("poisoned") from None
+        moved = spent_amount * amount + spent_charged * charged
+        for place in places:
+            self.spent[place] += moved
+            self.held[place] += held_amount * amount
+        self.entries += 1
+        self.spent_in_all += moved
+
+    @property
+    def places(self) -> list[keys.Place]:
+        """Every balance the journal speaks of."""
+        return sorted(self.spent, key=str)
+
+
+async def recount(store: Store, snapshot: Script, tenant: str) -> Audit:
+    """Recount `tenant` on live data.
+
+    The balances are read together with the journal's last id, and the journal is counted up to exactly that id; when it
+    names balances that were not read, they are read again.
+    """
+    counted, seen = Recount(), "-"
+    while True:
+        places = counted.places
+        wanted = [keys.journal(tenant), *(place.key(tenant) for place in places)]
+        answer = await store.run(snapshot, wanted, [])
+        now_ms, last, stored = int(answer[0]), answer[1], answer[2:]
+        seen = await _count(store, counted, tenant, seen, last)
+        if counted.places == places:
+            return _compared(tenant, counted, places, stored, now_ms)
+
+
+async def _count(store: Store, counted: Recount, tenant: str, seen: str, last: str) -> str:
+    """Count all entries after `seen` up to `last`; returns the id of the last one counted."""
+    while last not in {seen, "0-0"}:
+        page = await store.call(
+            "XRANGE", keys.journal(tenant), seen if seen == "-" else f"({seen}", last, "COUNT", _PAGE
+        )
+        for entry_id, entry in page:
+            counted.count(_fields(entry))
+            seen = entry_id
+        if not page:
+            break
+    return seen
+
+
+def _fields(entry: Sequence[str] | Mapping[str, str]) -> Mapping[str, str]:
+    if isinstance(entry, Mapping):
+        return entry
+    return dict(zip(entry[::2], entry[1::2], strict=True))
+
+
+def _compared(tenant: str, counted: Recount, places: Sequence[keys.Place], stored: Sequence[Any], now_ms: int) -> Audit:
+    differences: list[Difference] = []
+    for place, spent, held in zip(places, stored[::2], stored[1::2], strict=True):
+        for name, count, value in (
+            ("spent", counted.spent[place], spent),
+            ("held", counted.held[place], held),
+        ):
+            kept = int(value) if str(value).isdecimal() else -1
+            if count != kept:
+                differences.append(Difference(str(place), name, count, kept))
+    del now_ms
+    return Audit(tenant, counted.entries, len(places), Credits(counted.spent_in_all), tuple(differences))

@@ -1,0 +1,321 @@
+"""Metrics: Receipt -> Prometheus. The only file that knows prometheus_client.
+
+1. Label values come from closed sets; a tenant beyond `tenants_max` is `other`.
+2. What budgets stand at comes from the ledger, never from this process: without a fresh reading the series are absent.
+3. Nothing here may fail a request.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway import __version__
+from gateway.errors import GatewayError
+from gateway.ledger.budget import Balance
+from gateway.ledger.contract import Settlement, State
+from gateway.receipt import Receipt
+from gateway.tallies import OTHER, Closed, Spread, Tally
+from gateway.units import MILLICREDITS_PER_CREDIT, Flag
+
+PREFIX = "dezgo_gateway_"
+
+Reading = Callable[[], float]
+
+# Seconds. An image takes from half a second to a minute; a refusal a few milliseconds.
+_LONG_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
+_SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+# Budgets shown in one scrape; each is up to five series.
+BALANCES_MAX = 2_000
+
+_OUTCOMES = ("served", "refused", "failed", "dry_run")
+_STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+_STATUSES = range(100, 600)
+_LEDGER_CODES = (
+    *("timeout", "connection", "loading", "readonly", "oom", "misconfigured", "replicas", "busy", "auth"),
+    *("cluster", "clock", "error", "poisoned"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric: its full name, what it says, and the names of its labels."""
+
+    name: str
+    says: str
+    labels: tuple[str, ...] = ()
+    kind: str = "counter"
+    per_unit: int = 1
+    bounds_s: tuple[float, ...] = ()
+
+
+def _counter(name: str, says: str, *labels: str) -> Series:
+    return Series(PREFIX + name, says, labels)
+
+
+def _credits(name: str, says: str, *labels: str) -> Series:
+    return Series(PREFIX + name, says, labels, per_unit=MILLICREDITS_PER_CREDIT)
+
+
+def _gauge(name: str, says: str, *labels: str) -> Series:
+    return Series(PREFIX + name, says, labels, "gauge")
+
+
+def _seconds(name: str, says: str, bounds_s: tuple[float, ...], *labels: str) -> Series:
+    return Series(PREFIX + name, says, labels, "histogram", bounds_s=bounds_s)
+
+
+CHARGED = _credits("credits_charged_total", "Credits calls were charged.", "tenant", "method", "flag")
+QUOTED = _credits("credits_quoted_total", "Quoted credits of calls that were held.", "tenant", "method")
+OVERRUN = _credits("credits_overrun_total", "Credits charged above what was held.", "tenant")
+DRIFT = _credits(
+    "quote_drift_credits_total", "Credits charged by the upstream over or under the quote.", "method", "direction"
+)
+COMPARED = _counter("quote_comparisons_total", "Quotes compared with what the upstream charged.", "method", "direction")
+REQUESTS = _counter("requests_total", "Requests that ended.", "route", "outcome", "status_class")
+REFUSALS = _counter("refusals_total", "Requests that ended in an error of the gateway's.", "reason", "tenant")
+ANSWERS = _counter("upstream_responses_total", "Answers of the upstream.", "status")
+GONE = _counter("client_gone_total", "Clients that left before their answer was complete.")
+LEDGER_ERRORS = _counter("ledger_errors_total", "Calls to the ledger that gave no usable answer.", "code")
+SETTLED = _counter("settlements_total", "Ends of holds that were booked.", "state", "flag")
+STUCK = _counter("settles_given_up_total", "Ends of holds that were given up and left to expire.")
+FAULTS = _counter("metrics_errors_total", "Receipts that could not be counted.")
+LOG_DROPS = _counter("log_lines_dropped_total", "Log lines that could not be written.")
+REQUEST_S = _seconds("request_duration_seconds", "Seconds from arrival to end.", _LONG_S, "method", "outcome")
+UPSTREAM_S = _seconds("upstream_duration_seconds", "Seconds the upstream took.", _LONG_S, "method")
+HOLD_S = _seconds("hold_duration_seconds", "Seconds a hold took.", _SHORT_S)
+OVERHEAD_S = _seconds("overhead_seconds", "Seconds a forwarded call took besides the upstream's.", _SHORT_S)
+LIMIT = _gauge("budget_limit_credits", "Limit of a budget.", "tenant", "budget")
+SPENT = _gauge("budget_spent_credits", "Settled credits of a budget's window.", "tenant", "budget")
+HELD = _gauge("budget_held_credits", "Credits of a budget's open holds.", "tenant", "budget")
+REMAINING = _gauge("budget_remaining_credits", "Credits a budget can still hold.", "tenant", "budget")
+RESET = _gauge("budget_reset_seconds", "Seconds until a budget begins anew; absent if never.", "tenant", "budget")
+ACCOUNT_LEFT = _gauge("upstream_account_remaining_credits", "Credits left on the master account, as last answered.")
+ACCOUNT_LIMIT = _gauge("upstream_account_limit_credits", "Credits of the master account's plan, as last answered.")
+UNDER_WAY = _gauge("settles_under_way", "Ends of holds that are not booked yet.")
+BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
+
+CATALOGUE: tuple[Series, ...] = (
+    *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
+    *(FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S, LIMIT, SPENT, HELD, REMAINING, RESET),
+    *(ACCOUNT_LEFT, ACCOUNT_LIMIT, UNDER_WAY, BUILD),
+)
+
+
+class Metrics:
+    """Everything this process tells Prometheus, in a registry of its own.
+
+    Args:
+        methods: the tariff's method names.
+        routes: the routes' names.
+        tenants: configured tenants: the first to be shown under their own names.
+        tenants_max: how many tenants are shown apart; all others are `other`.
+    """
+
+    def __init__(
+        self, *, methods: Iterable[str], routes: Iterable[str], tenants: Iterable[str] = (), tenants_max: int = 200
+    ) -> None:
+        self._method = Closed(tuple(methods))
+        self._route = Closed(tuple(routes))
+        self._tenant = Closed(tuple(tenants), room_for=tenants_max)
+        self._reason = Closed((*_reasons(GatewayError), "cancelled"))
+        self._outcome, self._class = Closed(_OUTCOMES), Closed(_STATUS_CLASSES)
+        self._flag, self._state, self._code = Closed(tuple(Flag)), Closed(tuple(State)), Closed(_LEDGER_CODES)
+        self._tallies = {
+            series: Tally(len(series.labels), per_unit=series.per_unit)
+            for series in CATALOGUE
+            if series.kind == "counter" and series is not LOG_DROPS
+        }
+        self._spreads = {
+            series: Spread(len(series.labels), bounds=series.bounds_s)
+            for series in CATALOGUE
+            if series.kind == "histogram"
+        }
+        self._balances: dict[tuple[str, str], Balance] = {}
+        self._account: dict[Series, float] = {}
+        self._readings: dict[Series, Reading] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(_Shown(self._families))
+
+    def record(self, receipt: Receipt) -> None:
+        """Count one request. Never raises."""
+        try:
+            self._answered(receipt)
+            self._paid(receipt)
+            self._timed(receipt)
+            self._upstream(receipt)
+        except Exception:  # noqa: BLE001 - a request never fails because it could not be counted
+            self._tallies[FAULTS].add()
+
+    def settled(self, settlement: Settlement) -> None:
+        """Count the end of a hold, unless it had ended before. Never raises."""
+        if settlement.applied:
+            self._tallies[SETTLED].add((self._state(settlement.state), self._flag(settlement.flag)))
+
+    def stuck(self) -> None:
+        """Count an end of a hold that was given up."""
+        self._tallies[STUCK].add()
+
+    def ledger_error(self, code: str) -> None:
+        """Count a call to the ledger that gave no usable answer, made beside the requests."""
+        self._tallies[LEDGER_ERRORS].add((self._code(code),))
+
+    def set_balances(self, balances: Iterable[tuple[str, Balance]]) -> None:
+        """Show these budgets (tenant, balance) from now on, and no others.
+
+        None at all, when the ledger cannot be read: no number is better than an old one. Budgets of tenants that
+        are not shown apart are left out: they cannot be added up.
+        """
+        shown: dict[tuple[str, str], Balance] = {}
+        for tenant, balance in balances:
+            if len(shown) < BALANCES_MAX and self._tenant(tenant) == tenant:
+                shown[tenant, balance.budget.name] = balance
+        self._balances = shown
+
+    def watch(self, *, settles_under_way: Callable[[], int], log_lines_dropped: Callable[[], int]) -> None:
+        """Read these at every scrape; called in the scrape's thread."""
+        self._readings = {UNDER_WAY: settles_under_way, LOG_DROPS: log_lines_dropped}
+
+    def render(self) -> tuple[bytes, str]:
+        """The exposition and its content type. Safe in a thread of its own."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    # --- one receipt ---------------------------------------------------------------------------------------
+
+    def _answered(self, receipt: Receipt) -> None:
+        outcome = self._outcome(receipt.outcome)
+        status_class = None if receipt.status is None else f"{receipt.status // 100}xx"
+        self._tallies[REQUESTS].add((self._route(receipt.route), outcome, self._class(status_class)))
+        if receipt.reason != "ok":
+            self._tallies[REFUSALS].add((self._reason(receipt.reason), self._of(receipt)))
+        if receipt.reason in ("ledger_unavailable", "ledger_poisoned"):
+            self._tallies[LEDGER_ERRORS].add((self._code(receipt.code),))
+        if receipt.client_gone or receipt.reason == "client_gone":
+            self._tallies[GONE].add()
+
+    def _of(self, receipt: Receipt) -> str:
+        """The tenant's label. A name nobody configured takes no room from those that have budgets."""
+        if receipt.reason == "tenant_unknown" and receipt.tenant is not None:
+            return self._tenant.known(receipt.tenant)
+        return self._tenant(receipt.tenant)
+
+    def _paid(self, receipt: Receipt) -> None:
+        if receipt.held is None:
+            return
+        tenant, method = self._of(receipt), self._method(receipt.method)
+        if receipt.quoted is not None:
+            self._tallies[QUOTED].add((tenant, method), receipt.quoted.millicredits)
+        if receipt.charged:
+            labels = (tenant, method, self._flag(receipt.flag))
+            self._tallies[CHARGED].add(labels, receipt.charged.millicredits)
+        if receipt.overrun:
+            self._tallies[OVERRUN].add((tenant,), receipt.overrun.millicredits)
+        drift = receipt.drift
+        if drift is not None:
+            direction = "over" if drift.millicredits > 0 else "under" if drift else "equal"
+            self._tallies[COMPARED].add((method, direction))
+            if drift:
+                self._tallies[DRIFT].add((method, direction), abs(drift.millicredits))
+
+    def _timed(self, receipt: Receipt) -> None:
+        method = self._method(receipt.method)
+        upstream_s = receipt.upstream_head_s if receipt.upstream_s is None else receipt.upstream_s
+        if receipt.total_s is not None:
+            self._spreads[REQUEST_S].observe((method, self._outcome(receipt.outcome)), receipt.total_s)
+        if receipt.hold_s is not None:
+            self._spreads[HOLD_S].observe((), receipt.hold_s)
+        if upstream_s is not None:
+            self._spreads[UPSTREAM_S].observe((method,), upstream_s)
+            if receipt.total_s is not None:
+                self._spreads[OVERHEAD_S].observe((), max(0.0, receipt.total_s - upstream_s))
+
+    def _upstream(self, receipt: Receipt) -> None:
+        if receipt.upstream_status is not None:
+            known = receipt.upstream_status in _STATUSES
+            self._tallies[ANSWERS].add((str(receipt.upstream_status) if known else OTHER,))
+        account = receipt.account
+        for series, amount in ((ACCOUNT_LEFT, account.remaining), (ACCOUNT_LIMIT, account.limit)):
+            if amount is not None:
+                self._account[series] = float(amount.as_number())
+
+    # --- one scrape ----------------------------------------------------------------------------------------
+
+    def _families(self) -> Iterator[Metric]:
+        for series, tally in self._tallies.items():
+            yield _summed(series, tally.shown())
+        for series, spread in self._spreads.items():
+            family = HistogramMetricFamily(series.name, series.says, labels=series.labels)
+            for labels, buckets, total in spread.shown():
+                family.add_metric(labels, buckets, total)
+            yield family
+        yield from self._budgets()
+        for series, value in self._account.copy().items():
+            yield _one(series, value)
+        for series, reading in self._readings.items():
+            yield _read(series, reading)
+        yield _one(BUILD, 1.0, __version__)
+
+    def _budgets(self) -> Iterator[Metric]:
+        ways: dict[Series, Callable[[Balance], float | None]] = {
+            LIMIT: lambda balance: balance.budget.limit.as_number(),
+            SPENT: lambda balance: balance.spent.as_number(),
+            HELD: lambda balance: balance.held.as_number(),
+            REMAINING: lambda balance: balance.remaining.as_number(),
+            RESET: lambda balance: balance.reset_s,
+        }
+        balances = self._balances
+        for series, way in ways.items():
+            family = GaugeMetricFamily(series.name, series.says, labels=series.labels)
+            for labels, balance in balances.items():
+                value = way(balance)
+                if value is not None:
+                    family.add_metric(labels, value)
+            yield family
+
+
+class _Shown(Collector):
+    """Hands the registry what there is to show, when it asks."""
+
+    def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
+        self._families = families
+
+    def describe(self) -> tuple[Metric, ...]:
+        """Nothing beforehand: registering must not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything as it stands."""
+        return self._families()
+
+
+def _summed(series: Series, sums: Iterable[tuple[tuple[str, ...], float]]) -> CounterMetricFamily:
+    family = CounterMetricFamily(series.name, series.says, labels=series.labels)
+    for labels, value in sums:
+        family.add_metric(labels, value)
+    return family
+
+
+def _read(series: Series, reading: Reading) -> Metric:
+    """What `reading` says now; a series without a value when it fails."""
+    try:
+        value = float(reading())
+    except Exception:  # noqa: BLE001 - one reading that fails must not cost the whole scrape
+        return Metric(series.name.removesuffix("_total"), series.says, series.kind)
+    return _summed(series, [((), value)]) if series.kind == "counter" else _one(series, value)
+
+
+def _one(series: Series, value: float, *labels: str) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(series.name, series.says, labels=series.labels)
+    family.add_metric(labels, value)
+    return family
+
+
+def _reasons(kind: type[GatewayError]) -> tuple[str, ...]:
+    """Every reason an error can give: the closed set of that label."""
+    found = {kind.reason: None}
+    for narrower in kind.__subclasses__():
+        found |= dict.fromkeys(_reasons(narrower))
+    return tuple(found)

@@ -1,0 +1,130 @@
+"""The master key, and how to find it where it must not be.
+
+Wall 15: the key exists in one object that only `proxy` can open, and prints as `***`. It stands in no attribute:
+only in the closures of its own methods, where neither `vars`, `repr`, a pickle nor a traceback with locals looks.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+from typing import NoReturn
+from urllib.parse import quote
+
+# Shorter ones would be found by chance in what is not theirs.
+_LEGAL = re.compile(r"[!-~]{16,512}", re.ASCII)
+
+# How much of a text body is searched for every form; what follows is searched for the plain one.
+THOROUGH_BYTES = 1024 * 1024
+
+
+class MasterKey:
+    """The upstream's key.
+
+    Args:
+        text: 16 to 512 visible ASCII characters.
+
+    Raises:
+        ValueError: it is not. The message does not hold it.
+    """
+
+    __slots__ = ("__finds", "__forms", "__open")
+
+    def __init__(self, text: str) -> None:
+        if not _LEGAL.fullmatch(text):
+            raise ValueError("the master key is not 16 to 512 visible ASCII characters")
+        forms = _forms(text.encode("ascii"))
+        self.__open: Callable[[], str] = lambda: text
+        self.__forms: Callable[[], tuple[bytes, ...]] = lambda: forms
+        self.__finds: Callable[[bytes], bool] = lambda piece: any(form in piece for form in forms)
+
+    def open(self) -> str:
+        """The key itself. Only `proxy` may call this, and may not keep what it gets."""
+        return self.__open()
+
+    def found_in(self, piece: bytes) -> bool:
+        """Whether `piece` holds the key: plain, reversed, as hex, base64 or percent-encoded."""
+        return self.__finds(piece)
+
+    def shown(self, piece: bytes) -> str:
+        """`piece` as text, or `***` when it holds the key."""
+        return "***" if self.found_in(piece) else piece.decode("latin-1")
+
+    def watch(self, *, thorough: bool) -> "Watch":
+        """Watch one body go by: for every form if `thorough`, else for the plain one alone."""
+        forms = self.__forms()
+        plain = forms[0]
+        longest = max(map(len, forms)) if thorough else len(plain)
+        return Watch(
+            finds_plain=lambda piece: plain in piece,
+            finds_any=self.__finds,
+            thorough_bytes=THOROUGH_BYTES if thorough else 0,
+            kept_bytes=longest - 1,
+        )
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("the master key is neither pickled nor copied")
+
+
+class Watch:
+    """A body passing piece by piece. The last few bytes are kept back, so that a key cut in two is still found."""
+
+    __slots__ = ("_finds_any", "_finds_plain", "_kept", "_kept_bytes", "_thorough_bytes")
+
+    def __init__(
+        self,
+        *,
+        finds_plain: Callable[[bytes], bool],
+        finds_any: Callable[[bytes], bool],
+        thorough_bytes: int,
+        kept_bytes: int,
+    ) -> None:
+        self._finds_plain = finds_plain
+        self._finds_any = finds_any
+        self._thorough_bytes = thorough_bytes
+        self._kept_bytes = kept_bytes
+        self._kept = b""
+
+    def passed(self, piece: bytes) -> bytes | None:
+        """What may be passed on now, perhaps nothing; None when the key came into sight: pass on nothing more."""
+        seen = self._kept + piece
+        finds = self._finds_any if self._thorough_bytes > 0 else self._finds_plain
+        self._thorough_bytes -= len(piece)
+        if finds(seen):
+            self._kept = b""
+            return None
+        cut = max(0, len(seen) - self._kept_bytes)
+        self._kept = seen[cut:]
+        return seen[:cut]
+
+    def rest(self) -> bytes:
+        """What was kept back, once the body is whole."""
+        kept, self._kept = self._kept, b""
+        return kept
+
+
+def _forms(plain: bytes) -> tuple[bytes, ...]:
+    """The key as it may be echoed; the plain form first."""
+    text = plain.decode("ascii")
+    every_byte = "".join(f"%{byte:02X}" for byte in plain)
+    forms = [plain, plain[::-1], plain.hex().encode(), plain.hex().upper().encode()]
+    forms += [quote(text, safe="").encode(), every_byte.encode(), every_byte.lower().encode()]
+    for before in range(3):
+        forms += _base64_inside(plain, before)
+    return tuple(dict.fromkeys(forms))
+
+
+def _base64_inside(plain: bytes, before: int) -> tuple[bytes, bytes]:
+    """What base64 makes of the key with `before` (mod 3) unknown bytes in front and any number behind.
+
+    Only the characters that depend on nothing but the key count: those that share a byte with a neighbour go.
+    """
+    first = -(-before * 8 // 6)
+    last = (before + len(plain)) * 8 // 6
+    padded = bytes(before) + plain
+    return base64.b64encode(padded)[first:last], base64.urlsafe_b64encode(padded)[first:last]

@@ -1,0 +1,52 @@
+"""Crossing: bounds that hold across sections and files. Each looks at what it needs and at nothing broken."""
+
+from collections.abc import Iterator, Mapping
+
+from gateway.settings.faults import Trail, nearest
+from gateway.settings.issuers import Claims, Issuer
+
+Found = tuple[Trail, str, str]
+
+
+def crossed(sound: Mapping[Trail, object], tenants: Mapping[str, object] | None) -> Iterator[Found]:
+    """Every bound that is broken: the way to the culprit in `gateway.yaml`, the message, the hint.
+
+    Args:
+        sound: by section and key, the values that are in order in themselves.
+        tenants: what stands below `tenants` in `tenants.yaml`; None when that cannot be read.
+    """
+    yield from _ports(sound)
+    yield from _hold_outlives_calls(sound)
+    issuers = sound.get(("identity", "issuers"))
+    for index, issuer in enumerate(issuers if isinstance(issuers, tuple) else ()):
+        if isinstance(issuer, Issuer) and tenants is not None:
+            for key, message, hint in _fixed(issuer.claims, tenants):
+                yield ("identity", "issuers", index, "claims", key), message, hint
+
+
+def _ports(sound: Mapping[Trail, object]) -> Iterator[Found]:
+    port = sound.get(("ops", "port"))
+    if port is not None and port != 0 and port == sound.get(("listen", "port")):
+        yield ("ops", "port"), "must differ from listen.port", "clients must not reach metrics and administration"
+
+
+def _hold_outlives_calls(sound: Mapping[Trail, object]) -> Iterator[Found]:
+    keys = (("ledger", "hold_ttl_s"), ("upstream", "total_timeout_s"), ("shutdown", "drain_s"))
+    match [sound.get(key) for key in keys]:
+        # A hold that expires under a running call would book it before its outcome is known.
+        case [float(ttl_s), float(total_s), float(drain_s)] if ttl_s < (least := 2 * total_s + drain_s):
+            message = f"must be at least {least:g}: twice upstream.total_timeout_s plus shutdown.drain_s"
+            yield ("ledger", "hold_ttl_s"), message, ""
+
+
+def _fixed(claims: Claims, tenants: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+    if claims.tenant_fixed is None:
+        return
+    if claims.tenant_fixed not in tenants:
+        yield "tenant_fixed", "names no tenant of tenants.yaml", nearest(claims.tenant_fixed, tenants)
+        return
+    rules = tenants[claims.tenant_fixed]
+    teams = rules.get("teams") if isinstance(rules, dict) else None
+    names = teams if isinstance(teams, dict) else {}
+    if claims.team_fixed is not None and claims.team_fixed not in names:
+        yield "team_fixed", "names no team of that tenant in tenants.yaml", nearest(claims.team_fixed, names)

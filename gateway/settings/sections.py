@@ -1,0 +1,191 @@
+"""The sections of `gateway.yaml`, one model each. Every key has its default, its bounds and its meaning here.
+
+A bound that involves two keys of one section stands with the second of them; bounds across sections stand in
+`crossing`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
+
+from gateway.messages import Flavour
+from gateway.settings.faults import refuse
+from gateway.settings.issuers import Identity
+from gateway.settings.shape import FilePath, Rules, Seconds, SecretRef, Text, web_schemes, web_url
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+_OFFICIAL = {Flavour.DIRECT: "https://api.dezgo.com", Flavour.RAPIDAPI: "https://dezgo.p.rapidapi.com"}
+_STORE_SCHEMES = frozenset({"redis", "rediss", "unix"})
+
+
+class Listen(Rules):
+    """The front door, where clients come in."""
+
+    host: Text = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - it is a front door
+    port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
+
+
+class Ops(Rules):
+    """The second listener: metrics, health and administration."""
+
+    host: Text = Field(default="127.0.0.1", description="Address to listen on. Keep it private.")
+    port: Port = Field(default=8081, description="TCP port, not the front door's; 0 takes any free one.")
+
+
+class Upstream(Rules):
+    """The image API and the master key to it."""
+
+    flavour: Annotated[Flavour, Field(strict=False)] = Field(
+        default=Flavour.DIRECT, description="How the account was bought: direct or rapidapi."
+    )
+    allow_http: bool = Field(default=False, description="Allow an http:// url: for the simulator only.")
+    url: str = Field(default="", validate_default=True, description="Base URL; null takes the flavour's official one.")
+    key: SecretRef = Field(
+        default_factory=lambda: SecretRef(env="DEZGO_API_KEY"), description="Where the master key is found."
+    )
+    connect_timeout_s: Seconds = Field(default=5.0, gt=0, le=60, description="Seconds to connect within.")
+    total_timeout_s: Seconds = Field(default=300.0, gt=0, le=3600, description="Seconds for one whole call.")
+    head_timeout_s: Seconds = Field(
+        default=180.0, gt=0, description="Seconds to wait for the head of an answer; at most total_timeout_s."
+    )
+    read_timeout_s: Seconds = Field(default=60.0, gt=0, le=3600, description="Seconds between two pieces of a body.")
+    connections_max: int = Field(default=200, ge=1, le=10_000, description="Connections open at the same time.")
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the certificate authorities to trust; null takes the system's."
+    )
+
+    @field_validator("url", mode="before")
+    @classmethod
+    def _official(cls, value: object, known: ValidationInfo) -> object:
+        return _OFFICIAL[known.data.get("flavour", Flavour.DIRECT)] if value in (None, "") else value
+
+    @field_validator("url")
+    @classmethod
+    def _base(cls, value: str, known: ValidationInfo) -> str:
+        schemes = web_schemes(allow_http=known.data.get("allow_http", True))
+        if web_url(value, schemes=schemes).path.strip("/"):
+            raise refuse("must have no path: the paths are the upstream's own")
+        return value.rstrip("/")
+
+    @field_validator("head_timeout_s")
+    @classmethod
+    def _within_total(cls, value: float, known: ValidationInfo) -> float:
+        if value > known.data.get("total_timeout_s", value):
+            raise refuse("must be at most total_timeout_s")
+        return value
+
+
+def check_store_url(value: str, *, password: bool = False) -> str:
+    """Refuse what is no URL of a store, and a password in it unless `password` allows one."""
+    try:
+        parts = urlsplit(value)
+        readable = parts.port != 0
+    except ValueError:
+        readable = False
+    if not readable or parts.scheme not in _STORE_SCHEMES or not (parts.hostname or parts.path.strip("/")):
+        raise refuse("must be a URL such as redis://host:6379/0", "redis://, rediss:// or unix://")
+    asked = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    if not password and (parts.password is not None or "password" in asked):
+        raise refuse("must not hold a password", "move the URL to an environment variable or file: {env: …}")
+    return value
+
+
+def _form(value: object) -> str:
+    return "reference" if isinstance(value, dict | SecretRef) else "text"
+
+
+StoreUrl = Annotated[
+    Annotated[SecretRef, Tag("reference")] | Annotated[Text, AfterValidator(check_store_url), Tag("text")],
+    Discriminator(_form),
+]
+
+
+class Ledger(Rules):
+    """Where balances live, and what a hold sets aside."""
+
+    url: StoreUrl | None = Field(
+        default=None,
+        description="Redis or Valkey: a URL without password, or env/file of one with it; null: the bundled Valkey.",
+    )
+    data_dir: FilePath = Field(
+        default=Path(".dezgo-gateway"), description="Directory of the bundled Valkey and of unsent settles."
+    )
+    fsync: Literal["everysec", "always"] = Field(
+        default="everysec", description="How often the bundled Valkey makes its journal safe from power loss."
+    )
+    hold: Literal["quote", "ceiling"] = Field(
+        default="quote", description="What is set aside: the floored quote, or each line rounded up."
+    )
+    hold_ttl_s: Seconds = Field(
+        default=900.0,
+        gt=0,
+        le=604_800,
+        description="Seconds after which an unresolved hold is booked; at least 2 total_timeout_s + drain_s.",
+    )
+    deadline_s: Seconds = Field(default=0.3, gt=0, le=10, description="Seconds for one call to the store.")
+    connections_max: int = Field(default=64, ge=1, le=10_000, description="Connections to the store.")
+    allow_unsafe_store: bool = Field(
+        default=False, description="Serve on a store that evicts or does not persist: balances may be lost."
+    )
+
+
+class Bodies(Rules):
+    """Bounds on what clients send."""
+
+    bytes_max: int = Field(default=33_554_432, ge=1024, le=2**30, description="Bytes of one request body.")
+    in_flight_bytes_max: int = Field(
+        default=268_435_456, le=2**36, description="Bytes of all bodies held at once; at least bytes_max."
+    )
+    timeout_s: Seconds = Field(default=60.0, gt=0, le=600, description="Seconds for a body to arrive.")
+
+    @field_validator("in_flight_bytes_max")
+    @classmethod
+    def _holds_one(cls, value: int, known: ValidationInfo) -> int:
+        if value < known.data.get("bytes_max", value):
+            raise refuse("must be at least bytes_max, or no large body is ever admitted")
+        return value
+
+
+class Images(Rules):
+    """Bounds on uploaded images."""
+
+    pixels_max: int = Field(default=33_554_432, ge=1, le=2**31, description="Pixels of one uploaded image.")
+
+
+class Answers(Rules):
+    """Bounds on how answers are taken."""
+
+    write_timeout_s: Seconds = Field(
+        default=30.0, gt=0, le=600, description="Seconds for a client to take the next piece of its answer."
+    )
+
+
+class Shutdown(Rules):
+    """The way down."""
+
+    drain_s: Seconds = Field(default=25.0, ge=0, le=3600, description="Seconds for running calls to end.")
+
+
+class Logs(Rules):
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe level.")
+    prompts: bool = Field(default=False, description="Whether log lines may carry prompts.")
+
+
+class GatewayFile(Rules):
+    """All of `gateway.yaml`."""
+
+    listen: Listen = Field(default_factory=Listen, description="The front door.")
+    ops: Ops = Field(default_factory=Ops, description="The second listener: metrics, health, administration.")
+    upstream: Upstream = Field(default_factory=Upstream, description="The image API and the master key to it.")
+    identity: Identity = Field(description="Whose tokens are believed.")
+    ledger: Ledger = Field(default_factory=Ledger, description="Where balances live.")
+    bodies: Bodies = Field(default_factory=Bodies, description="Bounds on what clients send.")
+    images: Images = Field(default_factory=Images, description="Bounds on uploaded images.")
+    answers: Answers = Field(default_factory=Answers, description="Bounds on how answers are taken.")
+    shutdown: Shutdown = Field(default_factory=Shutdown, description="The way down.")
+    logs: Logs = Field(default_factory=Logs, description="What is logged.")

@@ -1,0 +1,87 @@
+"""`tenants.yaml`: who may spend how much, and when it begins anew. Plain models; the ledger's budgets come later."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from gateway.settings.faults import nearest, refuse
+from gateway.settings.shape import Amount, Rules, TenantName, Text, UserName, Zone
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+_MONTH_DAYS = 31
+
+
+class BudgetRule(Rules):
+    """So many credits in every such window.
+
+    `starts_on` is a weekday's name for weeks (None: monday), a day of the month for months (None: 1; days a
+    month does not have mean its last day), and None for all other windows.
+    """
+
+    credits: Amount = Field(description="Credits to spend in one window (1 credit = 0.0001 USD); up to 3 decimals.")
+    every: Literal["hour", "day", "week", "month", "total"] = Field(description="The window; total never begins anew.")
+    zone: Zone = Field(default="UTC", description="IANA time zone in which windows begin.")
+    starts_on: int | str | None = Field(
+        default=None, description="week: monday … sunday; month: 1 … 31, clamped to the month's end."
+    )
+
+    @field_validator("starts_on", mode="before")
+    @classmethod
+    def _fits_the_window(cls, value: object, known: ValidationInfo) -> object:
+        every = known.data.get("every")
+        if value is None or every is None:
+            return None
+        if every == "week" and value not in WEEKDAYS:
+            raise refuse("must be a weekday", nearest(value, WEEKDAYS) if isinstance(value, str) else "such as monday")
+        if every == "month" and (type(value) is not int or not 1 <= value <= _MONTH_DAYS):
+            raise refuse(f"must be a day of the month, 1 to {_MONTH_DAYS}")
+        if every not in ("week", "month"):
+            raise refuse("only weeks and months have a start", "delete this key")
+        return value
+
+
+def _each_window_once(rules: tuple[BudgetRule, ...]) -> tuple[BudgetRule, ...]:
+    windows = [(rule.every, rule.zone, rule.starts_on) for rule in rules]
+    for index, window in enumerate(windows):
+        if window in windows[:index]:
+            raise refuse("has the window of another budget in this list", "only one of them can count", at=(index,))
+    return rules
+
+
+BudgetRules = Annotated[tuple[BudgetRule, ...], Field(max_length=16), AfterValidator(_each_window_once)]
+
+
+class UserRules(Rules):
+    """Budgets of one user, beside those that each user has."""
+
+    budgets: BudgetRules = Field(default=(), description="This user's own budgets.")
+
+
+class TeamRules(Rules):
+    """Budgets of one team and of each user in it."""
+
+    budgets: BudgetRules = Field(default=(), description="Budgets the team's users share.")
+    each_user: BudgetRules = Field(default=(), description="Budgets every user of the team has alone.")
+
+
+class TenantRules(Rules):
+    """Budgets of one tenant, its teams and users. A call must fit into every budget on its path."""
+
+    title: Text | None = Field(default=None, description="A name for people.")
+    frozen: bool = Field(default=False, description="Refuse all calls of this tenant.")
+    budgets: Annotated[BudgetRules, Field(min_length=1)] = Field(
+        description="Budgets all of the tenant shares; at least one."
+    )
+    each_user: BudgetRules = Field(default=(), description="Budgets every user of the tenant has alone.")
+    teams: Mapping[TenantName, TeamRules] = Field(default_factory=dict, description="Teams by name.")
+    users: Mapping[UserName, UserRules] = Field(default_factory=dict, description="Users with budgets of their own.")
+
+
+class TenantsFile(Rules):
+    """All of `tenants.yaml`."""
+
+    tenants: Annotated[Mapping[TenantName, TenantRules], Field(min_length=1)] = Field(
+        description="Tenants by name. A tenant that is not here is refused."
+    )

@@ -1,0 +1,98 @@
+"""What a caller asks about itself: quote, verdict, budgets, balance. Documents only; numbers in credits."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.exchange import Verdict
+from gateway.ledger.budget import Balance, Path, tightest
+from gateway.pricing.advice import Advice
+from gateway.units import Credits
+
+
+def quote_document(verdict: Verdict, advice: Advice | None) -> bytes:
+    """The itemised price of a real body, and what each budget on the caller's path would answer."""
+    quote = verdict.quote
+    document: dict[str, Any] = {
+        "method": quote.method,
+        "credits": quote.total.as_number(),
+        "usd": quote.total.usd(),
+        "status": quote.status,
+        "tariff": quote.tariff_version,
+        "counted": {"pixels": quote.measure.pixels, "steps": quote.measure.steps},
+        "lines": [
+            {
+                "name": line.name,
+                "credits": line.credits.as_number(),
+                "at_most": line.ceiling.as_number(),
+                "status": line.status,
+            }
+            for line in quote.lines
+        ],
+        "held": verdict.amount.as_number(),
+        "verdict": "refused" if verdict.refused_by else "granted",
+        "refused_by": verdict.refused_by,
+        "budgets": [{**_balance(balance), "bears_it": _bears(balance, verdict.amount)} for balance in verdict.balances],
+        "cheaper": advice_document(advice),
+    }
+    return _json(document)
+
+
+def advice_document(advice: Advice | None) -> dict[str, Any] | None:
+    """A setting that would fit, as parameters to send."""
+    if advice is None:
+        return None
+    return {
+        "width": advice.width,
+        "height": advice.height,
+        "steps": advice.steps,
+        "upscale": 2 if advice.upscaled else 1,
+        "credits": advice.credits.as_number(),
+    }
+
+
+def budget_document(path: Path, balances: Sequence[Balance]) -> bytes:
+    """All budgets a caller's calls must pass."""
+    return _json(
+        {
+            "tenant": path.tenant,
+            "team": path.team,
+            "user": path.user,
+            "remaining": tightest(tuple(balances)).remaining.as_number(),
+            "budgets": [_balance(balance) for balance in balances],
+        }
+    )
+
+
+def account_document(balances: Sequence[Balance]) -> bytes:
+    """The caller's own balance in the shape of the upstream's `/account/tx/last`: `balance` in USD, a number."""
+    return _json({"balance": float(tightest(tuple(balances)).remaining.usd())})
+
+
+def _bears(balance: Balance, amount: Credits) -> bool:
+    return balance.spent + balance.held + amount <= balance.budget.limit
+
+
+def _balance(balance: Balance) -> dict[str, Any]:
+    span = balance.span
+    return {
+        "budget": balance.budget.name,
+        "every": balance.budget.window.every,
+        "zone": balance.budget.window.zone,
+        "limit": balance.budget.limit.as_number(),
+        "spent": balance.spent.as_number(),
+        "held": balance.held.as_number(),
+        "remaining": balance.remaining.as_number(),
+        "began": _instant(span.start_ms) if span.end_ms is not None else None,
+        "resets": _instant(span.end_ms) if span.end_ms is not None else None,
+        "resets_in_s": balance.reset_s,
+    }
+
+
+def _instant(instant_ms: int) -> str:
+    return datetime.fromtimestamp(instant_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _json(document: dict[str, Any] | Iterable[Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"

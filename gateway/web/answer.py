@@ -1,0 +1,95 @@
+"""Answering a client: one upstream answer streamed, or one document sent. Bounded by a write deadline."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+from aiohttp import web
+
+from gateway.errors import ClientGone, GatewayError
+from gateway.exchange import Standing
+from gateway.headers import passed_back, standing_fields
+from gateway.messages import Flavour, Reply
+from gateway.receipt import Receipt
+
+# Sent in place of the web framework's own name and version.
+SERVER = "dezgo-gateway"
+
+
+class HttpClient:
+    """The client of one request, as the hall sees it.
+
+    Args:
+        request: what it asked.
+        receipt: told of status and bytes.
+        flavour: how the upstream is sold: which money fields a client of it expects.
+        write_timeout_s: a client that takes no byte for so long is gone.
+        extra: fields of every answer to this client.
+    """
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        receipt: Receipt,
+        *,
+        flavour: Flavour,
+        write_timeout_s: float,
+        extra: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        self._request = request
+        self._receipt = receipt
+        self._flavour = flavour
+        self._write_timeout_s = write_timeout_s
+        self._extra = tuple(extra)
+        self.response: web.StreamResponse | None = None
+
+    async def answer(self, reply: Reply, standing: Standing | None) -> None:
+        """Stream `reply`. Raises ClientGone; what the reply's body raises gives the connection up and goes on."""
+        self.response = response = self._head(reply, standing)
+        try:
+            await self._in_time(response.prepare(self._request))
+            async for chunk in reply.body:
+                self._receipt.bytes_out += len(chunk)
+                await self._in_time(response.write(chunk))
+            await self._in_time(response.write_eof())
+        except (ConnectionError, TimeoutError):
+            self._give_up()
+            raise ClientGone from None
+        except GatewayError:
+            # The status line is long gone; the one honest way to say that the rest will not come is to cut.
+            self._give_up()
+            raise
+
+    def _head(self, reply: Reply, standing: Standing | None) -> web.StreamResponse:
+        response = web.StreamResponse(status=reply.status)
+        fields = list(passed_back(reply))
+        if standing is not None:
+            fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
+        for name, value in (*fields, *self._extra):
+            response.headers[name] = value
+        response.headers["Server"] = SERVER
+        if reply.body_bytes is not None:
+            response.content_length = reply.body_bytes
+        self._receipt.status = reply.status
+        return response
+
+    async def _in_time(self, step: Awaitable[Any]) -> None:
+        async with asyncio.timeout(self._write_timeout_s):
+            await step
+
+    def _give_up(self) -> None:
+        transport = self._request.transport
+        if transport is not None:
+            transport.abort()
+
+
+def document(
+    status: int, body: bytes, fields: Iterable[tuple[str, str]], *, content_type: str = "application/json"
+) -> web.Response:
+    """One whole answer of our own."""
+    response = web.Response(status=status, body=body)
+    response.headers["Content-Type"] = content_type
+    response.headers["Server"] = SERVER
+    for name, value in fields:
+        response.headers[name] = value
+    return response

@@ -1,0 +1,89 @@
+"""Reading a request's body: bounded in bytes, in time, and in all bodies together."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.errors import BadHttp, BodyTooLarge, BodyTooSlow, Busy, ClientGone, UnsupportedMediaType
+
+
+class InFlight:
+    """Counts the body bytes held in memory by all requests together; more than `bytes_max` is Busy."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self.bytes = 0
+
+    @contextmanager
+    def share(self) -> Iterator["Share"]:
+        """A request's share of the bound, given back when the block is left."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.bytes -= share.bytes
+
+    def take(self, count: int) -> None:
+        """Add `count` bytes. Raises Busy when that passes the bound; then nothing was added."""
+        if self.bytes + count > self._bytes_max:
+            raise Busy
+        self.bytes += count
+
+
+class Share:
+    """What one request holds of `InFlight`."""
+
+    __slots__ = ("_all", "bytes")
+
+    def __init__(self, all_bodies: InFlight) -> None:
+        self._all = all_bodies
+        self.bytes = 0
+
+    def grow_to(self, count: int) -> None:
+        """Hold at least `count` bytes; errors as `InFlight.take`."""
+        if count > self.bytes:
+            self._all.take(count - self.bytes)
+            self.bytes = count
+
+
+async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, timeout_s: float) -> bytes:
+    """The whole body, as sent.
+
+    Raises:
+        BodyTooLarge: announced or found to be more than `bytes_max`.
+        BodyTooSlow: not complete within `timeout_s`.
+        UnsupportedMediaType: it is content-coded; nothing is ever inflated.
+        BadHttp: its framing is broken.
+        Busy: all bodies together pass their bound.
+        ClientGone: the client left before it was complete.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("compressed request bodies are not accepted")
+    announced = request.content_length or 0
+    if announced > bytes_max:
+        raise BodyTooLarge(bytes_max)
+    share.grow_to(announced)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _collect(request, share, bytes_max)
+    except TimeoutError:
+        raise BodyTooSlow(timeout_s) from None
+    except ConnectionError:
+        raise ClientGone from None
+    except (HttpProcessingError, ClientError, web.RequestPayloadError, ValueError):
+        raise BadHttp("the body's framing is broken") from None
+
+
+async def _collect(request: web.BaseRequest, share: Share, bytes_max: int) -> bytes:
+    chunks: list[bytes] = []
+    count = 0
+    async for chunk in request.content.iter_any():
+        count += len(chunk)
+        if count > bytes_max:
+            raise BodyTooLarge(bytes_max)
+        share.grow_to(count)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -1,0 +1,323 @@
+"""The front door: one handler, one except clause. It reads a request, asks who calls, and orders from the hall."""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.errors import (
+    BadHeader,
+    BudgetExhausted,
+    ExpectationFailed,
+    GatewayError,
+    MethodNotGranted,
+    NotYourJob,
+    Unauthenticated,
+)
+from gateway.exchange import Ceiling, Exchange, Order
+from gateway.headers import forwardable
+from gateway.identity.credentials import find_token
+from gateway.identity.principal import Principal
+from gateway.identity.verify import Verifier
+from gateway.jobs import JobBook
+from gateway.ledger.budget import Path
+from gateway.ledger.contract import Ledger
+from gateway.messages import Call, Fields, Flavour
+from gateway.parse.limits import Limits
+from gateway.parse.read import read_job
+from gateway.pricing.advice import Advice, cheaper
+from gateway.pricing.job import Job
+from gateway.pricing.tariff import Method, Tariff
+from gateway.problems import problem_for
+from gateway.receipt import Receipt
+from gateway.units import Credits
+from gateway.web.account import account_document, budget_document, quote_document
+from gateway.web.answer import HttpClient, document
+from gateway.web.body import InFlight, read_body
+from gateway.web.routes import Kind, Route, Routes, known_verb
+
+MAX_CREDITS = "x-gateway-max-credits"
+DRY_RUN = "x-gateway-dry-run"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one request may take: bytes, seconds, pixels.
+
+    Attributes:
+        body_bytes_max: of one body.
+        body_timeout_s: for a body to arrive.
+        write_timeout_s: for a client to take the next bytes of its answer.
+        limits: of parsed values and images.
+    """
+
+    body_bytes_max: int
+    body_timeout_s: float
+    write_timeout_s: float
+    limits: Limits
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request on its way through the door."""
+
+    request: web.BaseRequest
+    receipt: Receipt
+    client: HttpClient
+    fields: Fields = ()
+    speaks_rapidapi: bool = False
+    order: Order | None = None
+
+
+class Door:
+    """Handles every request of the clients' listener. Parts come in ready made; `finished` is told of every receipt."""
+
+    def __init__(
+        self,
+        *,
+        routes: Routes,
+        tariff: Tariff,
+        verifier: Verifier,
+        exchange: Exchange,
+        ledger: Ledger,
+        jobs: JobBook,
+        flavour: Flavour,
+        bounds: Bounds,
+        in_flight: InFlight,
+        finished: Callable[[Receipt], None],
+        broken: Callable[[Receipt, BaseException], None],
+    ) -> None:
+        self._routes = routes
+        self._tariff = tariff
+        self._verifier = verifier
+        self._exchange = exchange
+        self._ledger = ledger
+        self._jobs = jobs
+        self._flavour = flavour
+        self._bounds = bounds
+        self._in_flight = in_flight
+        self._finished = finished
+        self._broken = broken
+        self._ways: dict[Kind, Callable[[Visit, Route, str], Awaitable[web.StreamResponse]]] = {
+            Kind.PAID: self._paid,
+            Kind.QUOTE: self._paid,
+            Kind.INFO: self._info,
+            Kind.JOB: self._job,
+            Kind.ACCOUNT: self._account,
+            Kind.BUDGET: self._account,
+        }
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request, whatever it is."""
+        receipt = Receipt(request_id=new_request_id(), started_s=time.monotonic(), verb=known_verb(request.method))
+        extra = (("X-Request-Id", receipt.request_id),)
+        client = HttpClient(
+            request,
+            receipt,
+            flavour=self._flavour,
+            write_timeout_s=self._bounds.write_timeout_s,
+            extra=extra,
+        )
+        visit = Visit(request, receipt, client)
+        try:
+            return await self._visited(visit)
+        except asyncio.CancelledError:
+            receipt.outcome, receipt.reason = "failed", "cancelled"
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where anything at all becomes an answer
+            return self._refused(visit, error)
+        finally:
+            receipt.total_s = time.monotonic() - receipt.started_s
+            self._finished(receipt)
+
+    async def _visited(self, visit: Visit) -> web.StreamResponse:
+        request = visit.request
+        visit.fields = tuple((name.lower(), value) for name, value in request.headers.items())
+        route, query = self._routes.match(request.method, request.raw_path)
+        visit.receipt.route = route.name
+        _refuse_expectation(request)
+        return await self._ways[route.kind](visit, route, query)
+
+    async def _paid(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
+        """A paid call, its dry run, or its quote: all three read the real body in the same way."""
+        method = route.method
+        if method is None:
+            raise LookupError(route.name)
+        principal = await self._who(visit, query)
+        visit.receipt.method = method.name
+        if principal.grants.methods is not None and method.name not in principal.grants.methods:
+            raise MethodNotGranted(method.name)
+        ceilings = _ceilings(visit.fields, principal)
+        dry = route.kind is Kind.QUOTE or _dry_run(visit.fields)
+        with self._in_flight.share() as share:
+            _let_the_body_come(visit.request)
+            body = await read_body(
+                visit.request,
+                share,
+                bytes_max=self._bounds.body_bytes_max,
+                timeout_s=self._bounds.body_timeout_s,
+            )
+            visit.receipt.bytes_in = len(body)
+            job = self._job_in(visit, method, query, body)
+            call = self._call(visit, route.path, query, body)
+            visit.order = Order(call, method, job, _path(principal), ceilings, visit.receipt)
+            if dry:
+                return await self._verdict(visit, visit.order)
+            await self._exchange.serve(visit.order, visit.client)
+        return _sent(visit)
+
+    def _job_in(self, visit: Visit, method: Method, query: str, body: bytes) -> Job:
+        content_types = tuple(value for name, value in visit.fields if name == "content-type")
+        return read_job(method, content_type=content_types, query=query, body=body, limits=self._bounds.limits)
+
+    def _call(self, visit: Visit, path: str, query: str, body: bytes) -> Call:
+        return Call(visit.receipt.request_id, visit.request.method, path, query, forwardable(visit.fields), body)
+
+    async def _verdict(self, visit: Visit, order: Order) -> web.StreamResponse:
+        verdict = await self._exchange.verdict(order)
+        visit.receipt.outcome, visit.receipt.status = "dry_run", 200
+        tight = min(balance.remaining for balance in verdict.balances)
+        advice = self._advice(order, tight) if verdict.refused_by else None
+        return self._document(visit, quote_document(verdict, advice))
+
+    def _advice(self, order: Order, remaining: Credits) -> Advice | None:
+        return cheaper(self._tariff, order.method, order.job, remaining)
+
+    async def _info(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
+        """The model list: free, and open where no token is shown, as it is upstream."""
+        try:
+            await self._who(visit, query)
+        except Unauthenticated as error:
+            if error.code != "missing":
+                raise
+        await self._exchange.pass_free(self._call(visit, route.path, query, b""), visit.client, visit.receipt)
+        return _sent(visit)
+
+    async def _job(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
+        """A poll: free, and only for the tenant that started the job."""
+        principal = await self._who(visit, query)
+        if route.job_id is None or not await self._jobs.owns(principal.tenant, route.job_id):
+            raise NotYourJob
+        await self._exchange.pass_free(self._call(visit, route.path, query, b""), visit.client, visit.receipt)
+        return _sent(visit)
+
+    async def _account(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
+        """The caller's own balances, from the ledger."""
+        path = _path(await self._who(visit, query))
+        balances = await self._ledger.balances(path)
+        visit.receipt.outcome, visit.receipt.status = "served", 200
+        body = account_document(balances) if route.kind is Kind.ACCOUNT else budget_document(path, balances)
+        return self._document(visit, body)
+
+    async def _who(self, visit: Visit, query: str) -> Principal:
+        presented = find_token(visit.fields, query)
+        visit.speaks_rapidapi = presented.speaks_rapidapi
+        principal = self._verifier.verify_cached(presented.token) or await self._verifier.verify(presented.token)
+        receipt = visit.receipt
+        receipt.tenant, receipt.team, receipt.user = principal.tenant, principal.team, principal.user
+        receipt.token_id = principal.token_id
+        return principal
+
+    def _document(self, visit: Visit, body: bytes) -> web.StreamResponse:
+        visit.receipt.bytes_out = len(body)
+        fields = (("X-Request-Id", visit.receipt.request_id), ("Cache-Control", "no-store"))
+        return document(200, body, fields)
+
+    def _refused(self, visit: Visit, error: Exception) -> web.StreamResponse:
+        """Turn what went wrong into the answer; where the answer had begun, into its end."""
+        receipt = visit.receipt
+        _blame(receipt, error)
+        if not isinstance(error, GatewayError):
+            self._broken(receipt, error)
+        begun = visit.client.response
+        if begun is not None and begun.prepared:
+            if visit.request.transport is not None:
+                visit.request.transport.abort()
+            return begun
+        advice = None
+        if isinstance(error, BudgetExhausted) and visit.order is not None:
+            receipt.binding, receipt.remaining = error.budget, error.remaining
+            advice = self._advice(visit.order, error.remaining)
+        problem = problem_for(
+            error, request_id=receipt.request_id, speaks_rapidapi=visit.speaks_rapidapi, advice=advice
+        )
+        receipt.status, receipt.bytes_out = problem.status, len(problem.body)
+        fields = (*problem.fields, ("X-Request-Id", receipt.request_id))
+        response = document(problem.status, problem.body, fields, content_type="application/problem+json")
+        if problem.close or not visit.request.content.at_eof():
+            # What is left of the body must never be read as the next request.
+            response.force_close()
+        return response
+
+
+def new_request_id() -> str:
+    """A fresh id: 128 random bits, never the client's own, since it also names the hold."""
+    return secrets.token_hex(16)
+
+
+def _path(principal: Principal) -> Path:
+    return Path(principal.tenant, principal.team, principal.user)
+
+
+def _sent(visit: Visit) -> web.StreamResponse:
+    visit.receipt.outcome = "served"
+    if visit.client.response is None:
+        raise LookupError("nothing was answered")
+    return visit.client.response
+
+
+def _blame(receipt: Receipt, error: Exception) -> None:
+    """Write what went wrong into the receipt: who was refused before anything was sent, what failed after."""
+    receipt.reason = error.reason if isinstance(error, GatewayError) else "internal"
+    code = getattr(error, "code", None)
+    receipt.code = code if isinstance(code, str) else receipt.code
+    receipt.outcome = "failed" if receipt.upstream_head_s is not None or receipt.reason == "internal" else "refused"
+
+
+def _refuse_expectation(request: web.BaseRequest) -> None:
+    expectation = request.headers.get("Expect")
+    if expectation is not None and expectation.lower() != "100-continue":
+        raise ExpectationFailed
+
+
+def _let_the_body_come(request: web.BaseRequest) -> None:
+    """Answer `Expect: 100-continue`, now that it is known who asks."""
+    if request.headers.get("Expect") is not None and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+_WHOLE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,3})?", re.ASCII)
+
+
+def _ceilings(fields: Fields, principal: Principal) -> tuple[Ceiling, ...]:
+    """What the caller's header and token allow one call to cost at most."""
+    found = []
+    said = [value for name, value in fields if name == MAX_CREDITS]
+    if len(said) > 1 or any(not _WHOLE.fullmatch(value) for value in said):
+        raise BadHeader("X-Gateway-Max-Credits", "must be one plain number of credits")
+    if said:
+        found.append(Ceiling(_credits(said[0]), "header"))
+    if principal.grants.credits_max is not None:
+        found.append(Ceiling(principal.grants.credits_max, "grant"))
+    return tuple(found)
+
+
+def _credits(text: str) -> Credits:
+    try:
+        return Credits.parse(text)
+    except ValueError:
+        raise BadHeader("X-Gateway-Max-Credits", "is too large") from None
+
+
+def _dry_run(fields: Fields) -> bool:
+    said = [value.lower() for name, value in fields if name == DRY_RUN]
+    if not said:
+        return False
+    if len(said) > 1 or said[0] not in ("true", "false"):
+        # Taken for "no", a misspelt wish not to be charged would cost money.
+        raise BadHeader("X-Gateway-Dry-Run", "must be true or false")
+    return said[0] == "true"

@@ -1,0 +1,78 @@
+"""The HTTP server under both listeners: aiohttp's, with its own error pages replaced by problem documents."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from gateway.errors import BadHttp, GatewayError
+from gateway.problems import problem_for
+from gateway.web.answer import document
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class _Protocol(RequestHandler):
+    """One connection. What the parser refuses gets the same shape of answer as everything else."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer a message that could not be parsed, without echoing any of it, and close."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun")
+        error: GatewayError = BadHttp("the message is not well-formed HTTP")
+        if isinstance(exc, LineTooLong):
+            error = BadHttp("a line or field of the message is too long")
+        problem = problem_for(error if status < 500 else RuntimeError(), request_id="-", speaks_rapidapi=False)  # noqa: PLR2004 - status classes
+        response = document(problem.status, problem.body, problem.fields, content_type="application/problem+json")
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class Listener:
+    """A handler on a TCP port.
+
+    Args:
+        handler: answers every request.
+        host, port: where; port 0 takes a free one.
+        idle_timeout_s: for a connection to send its next request, and for the head of a request to arrive.
+        drain_s: how long running requests may take once `stop` is called.
+    """
+
+    def __init__(self, handler: Handler, *, host: str, port: int, idle_timeout_s: float, drain_s: float) -> None:
+        server = _Server(
+            handler,
+            access_log=None,
+            keepalive_timeout=idle_timeout_s,
+            auto_decompress=False,
+            lingering_time=2.0,
+            max_headers=64,
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_s)
+        self._host = host
+        self._port = port
+
+    async def start(self) -> None:
+        """Begin to listen. Raises OSError when the port is taken."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port, backlog=1024).start()
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening and wait for running requests, at most `drain_s` twice over."""
+        await self._runner.cleanup()

@@ -1,0 +1,148 @@
+"""Parts for stories about the hall: an upstream and a client that do as they are told, and a ledger in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.errors import Busy, ClientGone, GatewayError
+from gateway.exchange import Ceiling, Exchange, Order, Standing
+from gateway.ledger.budget import BudgetBook, Path, Rule, TenantBudgets
+from gateway.ledger.contract import Hold, HoldId
+from gateway.ledger.memory import MemoryLedger
+from gateway.ledger.window import Every, Window
+from gateway.messages import Call, Reply
+from gateway.pricing.job import Job
+from gateway.receipt import Receipt
+from gateway.units import Credits, Flag
+from tests.unit.pricing.rates import TARIFF, TEXT2IMAGE
+
+PATH = Path("studio", None, "ann")
+MONTH = Window(Every.TOTAL)
+
+
+async def chunks(*parts: bytes, error: GatewayError | None = None) -> AsyncIterator[bytes]:
+    for part in parts:
+        await asyncio.sleep(0)
+        yield part
+    if error is not None:
+        raise error
+
+
+def reply(status: int = 200, *parts: bytes, error: GatewayError | None = None, **said: object) -> Reply:
+    made = Reply(status, (("content-type", "image/png"),), chunks(*(parts or (b"image",)), error=error))
+    from dataclasses import replace
+
+    return replace(made, **said)  # type: ignore[arg-type] - the story names Reply's own fields
+
+
+@dataclass
+class FakeUpstream:
+    """Answers with what it is given; remembers what it was sent."""
+
+    answers: list[Reply | GatewayError] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
+
+    async def forward(self, call: Call) -> Reply:
+        self.calls.append(call)
+        await self.pause()
+        answer = self.answers.pop(0)
+        if isinstance(answer, GatewayError):
+            raise answer
+        return answer
+
+
+@dataclass
+class FakeClient:
+    """Takes `takes` pieces of its answer and then is gone; None takes all."""
+
+    takes: int | None = None
+    got: list[bytes] = field(default_factory=list)
+    standing: Standing | None = None
+    status: int | None = None
+
+    async def answer(self, reply: Reply, standing: Standing | None) -> None:
+        self.standing, self.status = standing, reply.status
+        async for chunk in reply.body:
+            if self.takes is not None and len(self.got) >= self.takes:
+                raise ClientGone
+            self.got.append(chunk)
+
+
+@dataclass
+class FakeSettler:
+    """Books ends at once, and remembers in which order."""
+
+    ledger: MemoryLedger
+    full: bool = False
+    ends: list[tuple[str, Credits, Flag]] = field(default_factory=list)
+    voids: list[str] = field(default_factory=list)
+    tasks: list[asyncio.Task[object]] = field(default_factory=list)
+
+    def admit(self) -> None:
+        if self.full:
+            raise Busy
+
+    def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
+        self.ends.append((hold.hold_id, charged, flag))
+        self.tasks.append(asyncio.ensure_future(self.ledger.settle(hold, charged, flag)))
+
+    def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+        self.voids.append(hold_id)
+        self.tasks.append(asyncio.ensure_future(self.ledger.void(path, hold_id, amount)))
+
+    async def done(self) -> None:
+        await asyncio.gather(*self.tasks)
+
+
+@dataclass
+class FakeJobs:
+    """Remembers who started what."""
+
+    noted: set[tuple[str, str]] = field(default_factory=set)
+    error: GatewayError | None = None
+
+    async def started(self, tenant: str, job_id: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.noted.add((tenant, job_id))
+
+    async def owns(self, tenant: str, job_id: str) -> bool:
+        return (tenant, job_id) in self.noted
+
+
+class Stage:
+    """A hall with fake doors: one tenant with `limit` credits, all wired together."""
+
+    def __init__(self, *answers: Reply | GatewayError, limit: int = 100, hold_ceiling: bool = False) -> None:
+        book = BudgetBook({"studio": TenantBudgets((Rule(Credits.whole(limit), MONTH),))})
+        self.ledger = MemoryLedger(book, hold_ttl_ms=60_000)
+        self.settler = FakeSettler(self.ledger)
+        self.upstream = FakeUpstream(list(answers))
+        self.jobs = FakeJobs()
+        self.client = FakeClient()
+        self.exchange = Exchange(
+            tariff=TARIFF,
+            ledger=self.ledger,
+            settling=self.settler,
+            upstream=self.upstream,
+            jobs=self.jobs,
+            hold_ceiling=hold_ceiling,
+        )
+        self.receipt = Receipt("r1", 0.0)
+
+    def order(self, job: Job | None = None, ceilings: Sequence[Ceiling] = (), request_id: str = "r1") -> Order:
+        call = Call(request_id, "POST", "/text2image", "", (), b"{}")
+        return Order(call, TEXT2IMAGE, job or Job("text2image"), PATH, tuple(ceilings), self.receipt)
+
+    async def serve(self, **said: object) -> None:
+        try:
+            await self.exchange.serve(self.order(**said), self.client)  # type: ignore[arg-type] - order's own words
+        finally:
+            await self.settler.done()
+
+    async def money(self) -> tuple[Credits, Credits]:
+        """Spent and held, once every end is booked."""
+        await self.settler.done()
+        (balance,) = await self.ledger.balances(PATH)
+        return balance.spent, balance.held
