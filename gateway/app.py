@@ -34,7 +34,7 @@ from gateway.web.body import InFlight
 from gateway.web.door import Bounds, Door
 from gateway.web.ops import Ops
 from gateway.web.routes import Routes
-from gateway.web.server import Listener
+from gateway.web.server import Listener, refuse_unfit_parser
 
 SWEEP_EVERY_S = 5.0
 PROBE_EVERY_S = 1.0
@@ -96,7 +96,9 @@ class App:
         Raises:
             OSError: a port is taken.
             LedgerUnavailable, UnsafeStoreError, EmbeddedStoreError: the store cannot be used.
+            UnfitParserError: this interpreter's HTTP parser is not the strict one.
         """
+        refuse_unfit_parser()
         async with AsyncExitStack() as stack:
             self._logs.start()
             stack.callback(self._logs.stop)

@@ -197,7 +197,7 @@ def _guarded(command: Callable[[], None]) -> None:
         command()
     except LedgerUnavailable as error:
         _failed(f"the store does not answer ({error.code})")
-    except (UnsafeStoreError, EmbeddedStoreError, OSError, ValueError) as error:
+    except (UnsafeStoreError, EmbeddedStoreError, OSError, ValueError, RuntimeError) as error:
         _failed(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

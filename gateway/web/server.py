@@ -4,11 +4,23 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.errors import BadHttp, GatewayError
 from gateway.problems import problem_for
 from gateway.web.answer import document
+
+
+class UnfitParserError(RuntimeError):
+    """This interpreter's aiohttp was built without its parser in C."""
+
+
+def refuse_unfit_parser() -> None:
+    """Raise UnfitParserError on aiohttp's pure-Python parser: it lets messages pass that are read in two ways."""
+    if HttpRequestParser is HttpRequestParserPy:
+        raise UnfitParserError("aiohttp runs without its C parser here; install a wheel of it for this platform")
+
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
