@@ -19,7 +19,7 @@ from gateway.identity.verify import Verifier
 from gateway.jobs import StoredJobs
 from gateway.ledger.budget import Balance, BudgetBook
 from gateway.ledger.checks import refuse_unsafe
-from gateway.ledger.embedded import EmbeddedStore
+from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
 from gateway.ledger.redis import RedisLedger, sweep_forever
 from gateway.ledger.settler import Settler
 from gateway.ledger.store import Store
@@ -218,7 +218,7 @@ class App:
             except LedgerUnavailable as error:
                 self._ledger_failed(error)
                 if self._embedded is not None and error.code == "connection":
-                    with contextlib.suppress(OSError, RuntimeError):
+                    with contextlib.suppress(OSError, EmbeddedStoreError):
                         await self._embedded.start()
 
     def _ledger_failed(self, error: LedgerUnavailable) -> None:

@@ -1,0 +1,73 @@
+"""Settings become parts: budgets with their windows, keys with their algorithms."""
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.build import budget_book, claim_rules, token_key, window
+from gateway.errors import TenantFrozen
+from gateway.identity.claims import Claim, Fixed
+from gateway.identity.mint import fresh_private_pem, public_pem
+from gateway.ledger.budget import Path
+from gateway.ledger.window import Every, Window
+from gateway.settings import BudgetRule, TeamRules, TenantRules, TokenKey, UserRules
+from gateway.settings.issuers import Claims
+from gateway.units import Credits
+
+
+def rule(credits: int, every: str, **said: object) -> BudgetRule:
+    return BudgetRule(credits=Credits.whole(credits), every=every, **said)  # type: ignore[arg-type] - as in YAML
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (rule(1, "day", zone="Europe/Berlin"), Window(Every.DAY, "Europe/Berlin", 0)),
+        (rule(1, "week"), Window(Every.WEEK, "UTC", 0)),
+        (rule(1, "week", starts_on="sunday"), Window(Every.WEEK, "UTC", 6)),
+        (rule(1, "month"), Window(Every.MONTH, "UTC", 1)),
+        (rule(1, "month", starts_on=31), Window(Every.MONTH, "UTC", 31)),
+        (rule(1, "total"), Window(Every.TOTAL, "UTC", 0)),
+        (rule(1, "hour"), Window(Every.HOUR, "UTC", 0)),
+    ],
+)
+def test_a_configured_window_is_the_ledgers_window(said: BudgetRule, expected: Window) -> None:
+    assert window(said) == expected
+
+
+def test_every_configured_budget_counts_on_the_paths_it_is_meant_for() -> None:
+    book = budget_book(
+        {
+            "studio": TenantRules(
+                budgets=(rule(100, "month"),),
+                each_user=(rule(10, "day"),),
+                teams={"ads": TeamRules(budgets=(rule(50, "week"),), each_user=(rule(5, "hour"),))},
+                users={"ann": UserRules(budgets=(rule(7, "total"),))},
+            ),
+            "cold": TenantRules(budgets=(rule(1, "day"),), frozen=True),
+        }
+    )
+    names = [budget.name for budget in book.on_path(Path("studio", "ads", "ann"))]
+    assert names == ["tenant/month", "team:ads/week", "each:ann/day", "each:ads:ann/hour", "user:ann/total"]
+    assert [budget.name for budget in book.on_path(Path("studio"))] == ["tenant/month"]
+    with pytest.raises(TenantFrozen):
+        book.admitting(Path("cold"))
+
+
+def test_a_key_is_bound_to_the_algorithm_it_is_configured_for() -> None:
+    pem = public_pem(fresh_private_pem())
+
+    def made(algorithm: str, text: str) -> str:
+        key = TokenKey(issuer="i", kid="k", algorithm=algorithm, text=SecretStr(text))  # type: ignore[arg-type] - YAML
+        return token_key(key).algorithm
+
+    assert made("HS256", "s" * 32) == "HS256"
+    assert made("EdDSA", pem) == "EdDSA"
+    with pytest.raises(ValueError, match="RS256"):
+        made("RS256", pem)
+
+
+def test_claims_are_read_where_the_settings_say() -> None:
+    fixed = claim_rules(Claims(tenant_fixed="studio", team_fixed="ads", user=None))
+    assert (fixed.tenant, fixed.team, fixed.user) == (Fixed("studio"), Fixed("ads"), None)
+    pathed = claim_rules(Claims(tenant="org.name", methods="can.call"))
+    assert (pathed.tenant, pathed.methods) == (Claim(("org", "name")), Claim(("can", "call")))
