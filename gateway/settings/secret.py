@@ -13,7 +13,8 @@ from gateway.settings.shape import Rules, SecretRef
 
 SECRET_BYTES_MAX = 65_536
 
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# The group may read: orchestrators mount secrets as root's, readable by the pod's group (mode 440).
+_OTHERS = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 _LINE_END = re.compile(r"\r?\n\Z")
 
 
