@@ -13,7 +13,8 @@ from gateway.identity.mint import SigningKey, fresh_secret, mint_token, pem_sign
 from gateway.parse.images import image_size
 from gateway.parse.limits import Limits
 from gateway.parse.read import read_job
-from gateway.pricing.job import Job
+from gateway.parse.refusal import ImageRefused
+from gateway.pricing.job import Job, Size
 from gateway.pricing.quote import Quote, quote
 from gateway.pricing.tariff import Method, Status, Tariff
 from gateway.settings import SecretError, SecretRef, Settings, read_secret
@@ -41,7 +42,7 @@ class Asked:
 def priced_flags(tariff: Tariff, asked: Asked) -> Quote:
     """The quote of a job said in flags. Raises Refused."""
     method = _method(tariff, asked.method)
-    size = image_size(_bytes(asked.image), pixels_max=Limits().pixels_max) if asked.image is not None else None
+    size = _size(asked.image) if asked.image is not None else None
     if method.image_parameter is not None and size is None:
         raise Refused(f"{method.name} is priced by its uploaded image: name one with --image")
     unknown = set(asked.options) - set(method.options)
@@ -70,6 +71,13 @@ def priced_file(tariff: Tariff, name: str, path: Path, content_type: str) -> Quo
     except GatewayError as error:
         raise Refused(getattr(error, "detail", error.reason)) from None
     return quote(tariff, method, job)
+
+
+def _size(path: Path) -> Size:
+    try:
+        return image_size(_bytes(path), pixels_max=Limits().pixels_max)
+    except ImageRefused as error:
+        raise Refused(f"the image has no certain size: {error.reason}") from None
 
 
 def _method(tariff: Tariff, name: str) -> Method:

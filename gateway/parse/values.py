@@ -16,10 +16,12 @@ Plain = str | bool | None
 
 _WHOLE = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 
-_OFF: dict[Plain, bool] = dict.fromkeys((None, "", "false", False), False)
+# `True` and `False` are what Python's form encoders make of a boolean.
+_OFF: dict[Plain, bool] = dict.fromkeys((None, "", "false", "False", False), False)
+_ON: dict[Plain, bool] = dict.fromkeys(("true", "True", True), True)
 # A client that switches upscaling on with `true` is priced the dearer way.
-_UPSCALE = _OFF | {"1": False, "2": True, "true": True, True: True}
-_OPTION = _OFF | {"0": False, "1": True, "true": True, True: True}
+_UPSCALE = _OFF | _ON | {"1": False, "2": True}
+_OPTION = _OFF | _ON | {"0": False, "1": True}
 
 
 def plain(name: str, value: Value) -> Plain:

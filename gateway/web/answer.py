@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from gateway.errors import ClientGone, GatewayError
 from gateway.exchange import Standing
@@ -70,6 +70,8 @@ class HttpClient:
         response.headers["Server"] = SERVER
         if reply.body_bytes is not None:
             response.content_length = reply.body_bytes
+        elif self._request.version < HttpVersion11:
+            response.force_close()  # no chunks in HTTP/1.0: only the connection's end says that the answer is whole
         self._receipt.status = reply.status
         return response
 

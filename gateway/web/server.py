@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.web_protocol import RequestHandler
@@ -27,6 +27,23 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 class _Protocol(RequestHandler):
     """One connection. What the parser refuses gets the same shape of answer as everything else."""
+
+    # The body of the newest request that has come in.
+    _newest: StreamReader | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what the client sends."""
+        super().data_received(data)
+        if self._messages:
+            self._newest = self._messages[-1][1]
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # there None stands for False
+        """Stay for a client that sends nothing more and waits for its answer: it may be charged for it."""
+        idle = self._waiter is not None and not self._waiter.done()
+        if idle or self._newest is None or not self._newest.is_eof():
+            return False
+        self.close()  # once the answer under way is out
+        return True
 
     def handle_error(
         self,
