@@ -35,7 +35,11 @@ class UnknownPath(BadRequest):
 
 @dataclass(eq=False)
 class VerbNotAllowed(BadRequest):
-    """The path exists, but not for this HTTP method. `allowed` lists those it has."""
+    """The path exists, but not for this HTTP method.
+
+    Attributes:
+        allowed: the methods it has.
+    """
 
     allowed: tuple[str, ...]
     reason: str = field(default="method_not_allowed", init=False)
@@ -43,7 +47,11 @@ class VerbNotAllowed(BadRequest):
 
 @dataclass(eq=False)
 class BadHttp(BadRequest):
-    """The message breaks a rule of HTTP, or one of ours that keeps it unambiguous. `detail` is ours."""
+    """The message breaks a rule of HTTP, or one of ours that keeps it unambiguous.
+
+    Attributes:
+        detail: what is wrong, in our words.
+    """
 
     detail: str
     reason: str = field(default="bad_http", init=False)
@@ -51,7 +59,7 @@ class BadHttp(BadRequest):
 
 @dataclass(eq=False)
 class TokenInUrl(BadRequest):
-    """A credential stands in the URL, where logs and proxies would keep it."""
+    """A credential stands in the URL or in the body, where logs and proxies would keep it."""
 
     reason: str = field(default="token_in_url", init=False)
 
@@ -96,7 +104,11 @@ class UnsupportedMediaType(BadRequest):
 
 @dataclass(eq=False)
 class BadBody(BadRequest):
-    """The body is not what its content type says. `detail` is one of our own phrases."""
+    """The body is not what its content type says.
+
+    Attributes:
+        detail: what is wrong, in our words.
+    """
 
     detail: str
     reason: str = field(default="bad_body", init=False)
@@ -104,7 +116,9 @@ class BadBody(BadRequest):
 
 @dataclass(eq=False)
 class BadParameter(BadRequest):
-    """A priced parameter has no single readable value. The value itself is never kept.
+    """A priced parameter has no single readable value.
+
+    The value itself is never kept.
 
     Attributes:
         parameter: the name out of our own closed list.
@@ -125,7 +139,11 @@ class DuplicateParameter(BadParameter):
 
 @dataclass(eq=False)
 class BadImage(BadParameter):
-    """An uploaded image whose size cannot be read in exactly one way. `detail` is a machine reason."""
+    """An uploaded image whose size cannot be read in exactly one way.
+
+    Attributes:
+        detail: a machine reason, such as `crc` or `two_sof`.
+    """
 
     reason: str = field(default="bad_image", init=False)
 
@@ -144,11 +162,11 @@ class BadHeader(BadRequest):
 
 @dataclass(eq=False)
 class Unauthenticated(GatewayError):
-    """No token, or one that proves nothing. `code` says which check failed; it is logged, not shown.
+    """No token, or one that proves nothing.
 
     Attributes:
-        code: `missing` or one of `jwt_alg jwt_kid jwt_time jwt_claim jwt_aud jwt_iss jwt_dup jwt_header
-            jwt_typ jwt_size jwt_form jwt_signature`.
+        code: which check failed; logged, not shown: `missing` or one of `jwt_alg jwt_kid jwt_time jwt_claim
+            jwt_aud jwt_iss jwt_dup jwt_header jwt_typ jwt_size jwt_form jwt_signature`.
     """
 
     code: str
@@ -168,7 +186,11 @@ class Forbidden(GatewayError):
 
 @dataclass(eq=False)
 class TenantInvalid(Forbidden):
-    """The token's tenant, team or user is missing or not a legal name. `claim` is the claim's name."""
+    """The token's tenant, team or user is missing or not a legal name.
+
+    Attributes:
+        claim: the claim's name, as configured.
+    """
 
     claim: str
     reason: str = field(default="tenant_invalid", init=False)
@@ -253,7 +275,7 @@ class BudgetExhausted(GatewayError):
 
 @dataclass(eq=False)
 class LedgerUnavailable(GatewayError):
-    """The ledger gave no answer in time, or not one that can be trusted. Do not forward.
+    """The ledger gave no answer in time, or not one that can be trusted; nothing was sent upstream.
 
     Attributes:
         code: error class, from a closed set, such as `timeout`, `connection`, `loading`, `readonly`, `oom`.
@@ -279,7 +301,11 @@ class HoldClosed(GatewayError):
 
 @dataclass(eq=False)
 class Busy(GatewayError):
-    """A bound of the gateway is reached; try again after `retry_after_s` seconds. Nothing was held."""
+    """A bound of the gateway is reached; nothing was held.
+
+    Attributes:
+        retry_after_s: when to come back.
+    """
 
     retry_after_s: int = 1
     reason: str = field(default="busy", init=False)

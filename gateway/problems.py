@@ -272,7 +272,7 @@ def problem_for(
         status = row.other.status
     document = _document(error, row, status, request_id)
     if isinstance(error, BudgetExhausted) and advice is not None:
-        document["cheaper"] = _cheaper(advice)
+        document["cheaper"] = advice_facts(advice)
     fields: Pairs = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), *row.fields(error))
     retry_s = row.retry_s(error, chance)
     if retry_s is not None:
@@ -307,7 +307,7 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)[:_DETAIL_CHARACTERS_MAX]
 
 
-def _cheaper(advice: Advice) -> Facts:
+def advice_facts(advice: Advice) -> Facts:
     """The setting that fits, as the parameters to send."""
     return {
         "width": advice.width,

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.exchange import Verdict
 from gateway.ledger.budget import Balance, Path, tightest
 from gateway.pricing.advice import Advice
+from gateway.problems import advice_facts
 from gateway.units import Credits
 
 
@@ -34,22 +35,9 @@ def quote_document(verdict: Verdict, advice: Advice | None) -> bytes:
         "verdict": "refused" if verdict.refused_by else "granted",
         "refused_by": verdict.refused_by,
         "budgets": [{**_balance(balance), "bears_it": _bears(balance, verdict.amount)} for balance in verdict.balances],
-        "cheaper": advice_document(advice),
+        "cheaper": advice_facts(advice) if advice is not None else None,
     }
     return _json(document)
-
-
-def advice_document(advice: Advice | None) -> dict[str, Any] | None:
-    """A setting that would fit, as parameters to send."""
-    if advice is None:
-        return None
-    return {
-        "width": advice.width,
-        "height": advice.height,
-        "steps": advice.steps,
-        "upscale": 2 if advice.upscaled else 1,
-        "credits": advice.credits.as_number(),
-    }
 
 
 def budget_document(path: Path, balances: Sequence[Balance]) -> bytes:
