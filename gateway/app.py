@@ -23,8 +23,8 @@ from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
 from gateway.ledger.redis import RedisLedger, sweep_forever
 from gateway.ledger.settler import Settler
 from gateway.ledger.store import Store
-from gateway.logs import Logs, canonical
-from gateway.metrics import Metrics
+from gateway.logs.lines import Logs, canonical
+from gateway.metrics.counting import Metrics
 from gateway.parse.limits import Limits
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream

@@ -4,7 +4,8 @@ Wall 7: errors carry meaning, `problems.py` carries status. Wall 8: only the fac
 fields may leave the house; nothing here ever holds a foreign exception's text or a value a client sent.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 from gateway.units import Credits
 
@@ -13,62 +14,57 @@ from gateway.units import Credits
 class GatewayError(Exception):
     """Root of all errors that end a request. `reason` comes from a closed set: it is a metric label."""
 
-    reason: str = field(default="internal", init=False)
+    reason: ClassVar[str] = "internal"
 
     def __str__(self) -> str:
         return self.reason
 
 
-# --- the request itself is at fault; nothing was held ---------------------------------------------------
+# the request itself is at fault; nothing was held
 
 
 class BadRequest(GatewayError):
     """What the client sent cannot be served as it stands. The client must change it."""
 
 
-@dataclass(eq=False)
 class UnknownPath(BadRequest):
     """No route has this path."""
 
-    reason: str = field(default="unknown_path", init=False)
+    reason = "unknown_path"
 
 
 @dataclass(eq=False)
 class VerbNotAllowed(BadRequest):
     """The path exists, but not for this HTTP method.
 
-    Attributes:
-        allowed: the methods it has.
+    `allowed` lists those it has.
     """
 
     allowed: tuple[str, ...]
-    reason: str = field(default="method_not_allowed", init=False)
+    reason = "method_not_allowed"
 
 
 @dataclass(eq=False)
 class BadHttp(BadRequest):
     """The message breaks a rule of HTTP, or one of ours that keeps it unambiguous.
 
-    Attributes:
-        detail: what is wrong, in our words.
+    `detail` says what is wrong, in our words.
     """
 
     detail: str
-    reason: str = field(default="bad_http", init=False)
+    reason = "bad_http"
 
 
-@dataclass(eq=False)
 class TokenInUrl(BadRequest):
     """A credential stands in the URL or in the body, where logs and proxies would keep it."""
 
-    reason: str = field(default="token_in_url", init=False)
+    reason = "token_in_url"
 
 
-@dataclass(eq=False)
 class AmbiguousCredentials(BadRequest):
     """Two different tokens in one request."""
 
-    reason: str = field(default="ambiguous_credentials", init=False)
+    reason = "ambiguous_credentials"
 
 
 @dataclass(eq=False)
@@ -76,7 +72,7 @@ class BodyTooLarge(BadRequest):
     """The body passes `body_bytes_max` bytes."""
 
     body_bytes_max: int
-    reason: str = field(default="body_too_large", init=False)
+    reason = "body_too_large"
 
 
 @dataclass(eq=False)
@@ -84,14 +80,13 @@ class BodyTooSlow(BadRequest):
     """The body did not arrive within `body_timeout_s` seconds."""
 
     body_timeout_s: float
-    reason: str = field(default="body_too_slow", init=False)
+    reason = "body_too_slow"
 
 
-@dataclass(eq=False)
 class ExpectationFailed(BadRequest):
     """An `Expect` other than `100-continue`."""
 
-    reason: str = field(default="expectation_failed", init=False)
+    reason = "expectation_failed"
 
 
 @dataclass(eq=False)
@@ -99,19 +94,18 @@ class UnsupportedMediaType(BadRequest):
     """The content type is missing, doubled or none of JSON, urlencoded and multipart; or the body is coded."""
 
     detail: str
-    reason: str = field(default="unsupported_media_type", init=False)
+    reason = "unsupported_media_type"
 
 
 @dataclass(eq=False)
 class BadBody(BadRequest):
     """The body is not what its content type says.
 
-    Attributes:
-        detail: what is wrong, in our words.
+    `detail` says what is wrong, in our words.
     """
 
     detail: str
-    reason: str = field(default="bad_body", init=False)
+    reason = "bad_body"
 
 
 @dataclass(eq=False)
@@ -127,25 +121,22 @@ class BadParameter(BadRequest):
 
     parameter: str
     detail: str
-    reason: str = field(default="invalid_parameter", init=False)
+    reason = "invalid_parameter"
 
 
-@dataclass(eq=False)
 class DuplicateParameter(BadParameter):
     """A priced parameter is given more than once, or under a name that some reader takes for it."""
 
-    reason: str = field(default="duplicate_parameter", init=False)
+    reason = "duplicate_parameter"
 
 
-@dataclass(eq=False)
 class BadImage(BadParameter):
     """An uploaded image whose size cannot be read in exactly one way.
 
-    Attributes:
-        detail: a machine reason, such as `crc` or `two_sof`.
+    `detail` is a machine reason, such as `crc` or `two_sof`.
     """
 
-    reason: str = field(default="bad_image", init=False)
+    reason = "bad_image"
 
 
 @dataclass(eq=False)
@@ -154,10 +145,10 @@ class BadHeader(BadRequest):
 
     header: str
     detail: str
-    reason: str = field(default="bad_header", init=False)
+    reason = "bad_header"
 
 
-# --- who calls --------------------------------------------------------------------------------------------
+# who calls
 
 
 @dataclass(eq=False)
@@ -170,14 +161,13 @@ class Unauthenticated(GatewayError):
     """
 
     code: str
-    reason: str = field(default="unauthenticated", init=False)
+    reason = "unauthenticated"
 
 
-@dataclass(eq=False)
 class IdentityUnavailable(GatewayError):
     """No key set could be fetched yet, so no token can be judged."""
 
-    reason: str = field(default="identity_unavailable", init=False)
+    reason = "identity_unavailable"
 
 
 class Forbidden(GatewayError):
@@ -188,12 +178,11 @@ class Forbidden(GatewayError):
 class TenantInvalid(Forbidden):
     """The token's tenant, team or user is missing or not a legal name.
 
-    Attributes:
-        claim: the claim's name, as configured.
+    `claim` is the claim's name, as configured.
     """
 
     claim: str
-    reason: str = field(default="tenant_invalid", init=False)
+    reason = "tenant_invalid"
 
 
 @dataclass(eq=False)
@@ -201,14 +190,13 @@ class TenantUnknown(Forbidden):
     """A tenant (or a team of it) nobody configured: there is no budget to spend."""
 
     level: str = "tenant"
-    reason: str = field(default="tenant_unknown", init=False)
+    reason = "tenant_unknown"
 
 
-@dataclass(eq=False)
 class TenantFrozen(Forbidden):
     """An operator has frozen the tenant: nothing new is held, what is open is settled."""
 
-    reason: str = field(default="tenant_frozen", init=False)
+    reason = "tenant_frozen"
 
 
 @dataclass(eq=False)
@@ -216,24 +204,22 @@ class MethodNotGranted(Forbidden):
     """The token's grants do not cover this method."""
 
     method: str
-    reason: str = field(default="method_not_granted", init=False)
+    reason = "method_not_granted"
 
 
-@dataclass(eq=False)
 class Unpriced(Forbidden):
     """A path that may cost money and has no rate, or whose estimated rate is switched off."""
 
-    reason: str = field(default="unpriced", init=False)
+    reason = "unpriced"
 
 
-@dataclass(eq=False)
 class NotYourJob(Forbidden):
     """An asynchronous job this tenant did not start, or that does not exist."""
 
-    reason: str = field(default="unknown_job", init=False)
+    reason = "unknown_job"
 
 
-# --- money ------------------------------------------------------------------------------------------------
+# money
 
 
 @dataclass(eq=False)
@@ -249,7 +235,7 @@ class AboveCeiling(GatewayError):
     quoted: Credits
     ceiling: Credits
     source: str
-    reason: str = field(default="above_ceiling", init=False)
+    reason = "above_ceiling"
 
 
 @dataclass(eq=False)
@@ -270,7 +256,7 @@ class BudgetExhausted(GatewayError):
     remaining: Credits
     reset_s: int | None
     level: str = "tenant"
-    reason: str = field(default="budget_exhausted", init=False)
+    reason = "budget_exhausted"
 
 
 @dataclass(eq=False)
@@ -282,36 +268,33 @@ class LedgerUnavailable(GatewayError):
     """
 
     code: str
-    reason: str = field(default="ledger_unavailable", init=False)
+    reason = "ledger_unavailable"
 
 
-@dataclass(eq=False)
 class LedgerPoisoned(LedgerUnavailable):
     """A stored balance is not a number, or a record contradicts it: this tenant is closed until repaired."""
 
-    reason: str = field(default="ledger_poisoned", init=False)
+    reason = "ledger_poisoned"
 
 
-@dataclass(eq=False)
 class HoldClosed(GatewayError):
     """A hold under this id has already ended; nothing may be held under it again."""
 
-    reason: str = field(default="hold_closed", init=False)
+    reason = "hold_closed"
 
 
 @dataclass(eq=False)
 class Busy(GatewayError):
     """A bound of the gateway is reached; nothing was held.
 
-    Attributes:
-        retry_after_s: when to come back.
+    `retry_after_s` says when to come back.
     """
 
     retry_after_s: int = 1
-    reason: str = field(default="busy", init=False)
+    reason = "busy"
 
 
-# --- the upstream -----------------------------------------------------------------------------------------
+# the upstream
 
 
 class UpstreamError(GatewayError):
@@ -323,7 +306,7 @@ class UpstreamUnreachable(UpstreamError):
     """Provably nothing was sent: no connection came about. Nothing is charged."""
 
     code: str = "connect"
-    reason: str = field(default="upstream_unreachable", init=False)
+    reason = "upstream_unreachable"
 
 
 @dataclass(eq=False)
@@ -335,37 +318,33 @@ class UpstreamUnanswered(UpstreamError):
     """
 
     code: str
-    reason: str = field(default="upstream_unanswered", init=False)
+    reason = "upstream_unanswered"
 
 
-@dataclass(eq=False)
 class UpstreamRedirect(UpstreamError):
     """The upstream answered with a redirect, which is never followed nor shown."""
 
-    reason: str = field(default="upstream_redirect", init=False)
+    reason = "upstream_redirect"
 
 
-@dataclass(eq=False)
 class UpstreamLeak(UpstreamError):
     """The answer held the master key. It is not passed on."""
 
-    reason: str = field(default="upstream_leak", init=False)
+    reason = "upstream_leak"
 
 
 @dataclass(eq=False)
 class UpstreamExhausted(UpstreamError):
     """The company's own account at the upstream has nothing left, or its key is refused.
 
-    Attributes:
-        status: what the upstream answered: 401, 402, 403 or 429.
+    `status` is what the upstream answered: 401, 402, 403 or 429.
     """
 
     status: int
-    reason: str = field(default="upstream_exhausted", init=False)
+    reason = "upstream_exhausted"
 
 
-@dataclass(eq=False)
 class ClientGone(GatewayError):
     """The client no longer takes its answer. The call is still followed to its end and booked."""
 
-    reason: str = field(default="client_gone", init=False)
+    reason = "client_gone"

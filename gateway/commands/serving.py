@@ -1,6 +1,7 @@
 """Serving: a gateway from its settings until a signal says stop."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -29,7 +30,8 @@ async def until_signal() -> None:
     def first() -> None:
         stop.set()
         for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+            # Not the default: as process 1 of a container, that would be to ignore it.
+            loop.add_signal_handler(number, os._exit, 128 + number)
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, first)

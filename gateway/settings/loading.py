@@ -138,6 +138,6 @@ def _in_order(overrides: Overrides, *documents: Document) -> list[Fault]:
 
 def default_config_dir() -> Path:
     """Where the configuration is when nobody says: `./config`, the copy inside the package, or the checkout's."""
-    package = Path(__file__).resolve().parent.parent
-    places = (Path("config"), package / "_config", package.parent / "config")
-    return next((place for place in places if (place / GATEWAY).is_file()), places[0])
+    here, package = Path("config"), Path(__file__).resolve().parent.parent
+    found = [place for place in (package / "_config", package.parent / "config") if (place / GATEWAY).is_file()]
+    return here if (here / GATEWAY).is_file() or not found else found[0].resolve()

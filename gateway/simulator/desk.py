@@ -17,7 +17,8 @@ from gateway.simulator.faults import NO_FAULT, Fault, Faults
 from gateway.simulator.jobs import Jobs
 from gateway.simulator.models import model_list
 from gateway.simulator.order import SEED_MAX, Order, read_order
-from gateway.simulator.painter import CONTENT_TYPES, VIDEO, Painter, Picture
+from gateway.simulator.painter import CONTENT_TYPES, VIDEO, Painter
+from gateway.simulator.picture import Picture
 from gateway.simulator.prices import price
 from gateway.simulator.read import UnreadableError
 from gateway.simulator.settings import SimulatorSettings

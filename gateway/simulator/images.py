@@ -7,7 +7,7 @@ import threading
 
 from PIL import Image, ImageDraw, ImageFont
 
-from gateway.simulator.painter import Picture, Size
+from gateway.simulator.picture import Picture, Size
 
 _GOLDEN = 0.618033988749895
 _TONES = ((0.0, 0.95), (0.08, 0.8), (0.15, 0.6), (0.25, 0.35))

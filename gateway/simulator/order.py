@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from gateway.simulator.endpoints import PAID, Endpoint
 from gateway.simulator.models import MODEL_IDS
-from gateway.simulator.painter import Size, size_of
+from gateway.simulator.painter import size_of
+from gateway.simulator.picture import Size
 from gateway.simulator.read import Params, UnreadableError, read_params
 from gateway.simulator.settings import SimulatorSettings
 

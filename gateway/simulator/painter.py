@@ -6,9 +6,8 @@ The same (prompt, seed, size, format) always gives the same bytes.
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
 
-Size = tuple[int, int]
+from gateway.simulator.picture import Picture, Size
 
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 CACHED_BYTES_MAX = 32 * 1024 * 1024
@@ -22,17 +21,6 @@ def size_of(image: bytes) -> Size | None:
     from gateway.simulator import images  # noqa: PLC0415 - Pillow is an optional dependency
 
     return images.size_of(image)
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What one picture shows, and how it is encoded (`png`, `jpg`, `webp`)."""
-
-    prompt: str
-    seed: int
-    size: Size
-    format: str
-    transparent: bool = False
 
 
 class Painter:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from gateway import __version__
-from gateway.metrics import CATALOGUE
+from gateway.metrics.counting import CATALOGUE
 from gateway.problems import error_rows
 from gateway.settings.sections import GatewayFile
 from tests.house.source import ROOT

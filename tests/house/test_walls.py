@@ -26,13 +26,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.__main__",),
 )
 
-# Small files that belong to one room though they stand beside it.
-BELONGS = {
-    "gateway.tallies": "gateway.metrics",
-    "gateway.log_pipe": "gateway.logs",
-    "gateway.redaction": "gateway.logs",
-}
-
 STANDARD = frozenset(sys.stdlib_module_names)
 
 PURE_BAN = frozenset({"asyncio", "socket", "time", "threading", "random", "secrets", "os", "subprocess", "http"})
@@ -43,8 +36,6 @@ def room(name: str) -> str:
     parts = name.split(".")
     for length in range(len(parts), 1, -1):
         candidate = ".".join(parts[:length])
-        if candidate in BELONGS:
-            return BELONGS[candidate]
         if any(candidate in floor for floor in FLOORS):
             return candidate
     return "gateway"

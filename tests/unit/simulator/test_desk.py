@@ -7,7 +7,8 @@ import pytest
 from gateway.simulator.book import Book
 from gateway.simulator.desk import Ask, Desk
 from gateway.simulator.faults import Faults
-from gateway.simulator.painter import Painter, Picture
+from gateway.simulator.painter import Painter
+from gateway.simulator.picture import Picture
 from gateway.simulator.settings import SimulatorSettings
 
 FIELDS = (("x-dezgo-key", "k"), ("content-type", "application/json"))

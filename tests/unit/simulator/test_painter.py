@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from gateway.simulator import painter
-from gateway.simulator.painter import Painter, Picture, encode, size_of
+from gateway.simulator.painter import Painter, encode, size_of
+from gateway.simulator.picture import Picture
 
 
 def opened(encoded: bytes) -> Image.Image:

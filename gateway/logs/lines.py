@@ -21,9 +21,9 @@ from typing import Any, BinaryIO, TextIO
 
 import structlog
 
-from gateway.log_pipe import LogPipe
+from gateway.logs.pipe import LogPipe
+from gateway.logs.redaction import HoldsSecret, Redaction
 from gateway.receipt import Receipt
-from gateway.redaction import HoldsSecret, Redaction
 from gateway.units import Credits
 
 VALUE_CHARACTERS_MAX = 256

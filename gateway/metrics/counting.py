@@ -16,8 +16,8 @@ from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.ledger.budget import Balance
 from gateway.ledger.contract import Settlement, State
+from gateway.metrics.tallies import OTHER, Closed, Spread, Tally
 from gateway.receipt import Receipt
-from gateway.tallies import OTHER, Closed, Spread, Tally
 from gateway.units import MILLICREDITS_PER_CREDIT, Flag
 
 PREFIX = "dezgo_gateway_"

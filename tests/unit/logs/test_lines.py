@@ -14,9 +14,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.logs import VALUE_CHARACTERS_MAX, LineWriter, Logs, canonical, configure_logging
+from gateway.logs.lines import VALUE_CHARACTERS_MAX, LineWriter, Logs, canonical, configure_logging
+from gateway.logs.redaction import Redaction
 from gateway.receipt import Receipt
-from gateway.redaction import Redaction
 from gateway.units import Credits
 
 KEY = "DEZGO-" + "0123456789ABCDEF" * 4
@@ -313,7 +313,7 @@ def test_an_exception_is_its_classes_and_places_without_text_or_locals(logs: Log
         structlog.get_logger().exception("here too")
     found = written(logs, stream)
     assert [line["exception"] for line in found] == [["ValueError", "KeyError"]] * 3
-    assert all(frame.startswith("unit/test_logs.py:") for frame in found[0]["frames"])
+    assert all(frame.startswith("logs/test_lines.py:") for frame in found[0]["frames"])
     assert found[0]["frames"][-1].endswith(" fail")
     assert b"sesame" not in stream.getvalue()
     assert b"password" not in stream.getvalue()

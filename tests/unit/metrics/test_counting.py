@@ -17,9 +17,9 @@ from gateway.ledger.budget import Balance, Budget
 from gateway.ledger.contract import HoldId, Settlement, State
 from gateway.ledger.window import Every, Span, Window
 from gateway.messages import Account
-from gateway.metrics import BALANCES_MAX, CATALOGUE, PREFIX, Metrics
+from gateway.metrics.counting import BALANCES_MAX, CATALOGUE, PREFIX, Metrics
+from gateway.metrics.tallies import Closed, Spread, Tally
 from gateway.receipt import Receipt
-from gateway.tallies import Closed, Spread, Tally
 from gateway.units import Credits, Flag
 
 Samples = dict[tuple[str, tuple[str, ...]], float]

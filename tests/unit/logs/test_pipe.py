@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, cast
 import pytest
 import structlog
 
-from gateway.log_pipe import LogPipe
-from gateway.logs import Logs
+from gateway.logs.lines import Logs
+from gateway.logs.pipe import LogPipe
 
 
 class Stubborn(io.RawIOBase):

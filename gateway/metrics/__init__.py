@@ -1,0 +1,1 @@
+"""Metrics: what every request and the ledger tell Prometheus. The only room that knows prometheus_client."""
