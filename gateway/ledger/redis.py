@@ -10,9 +10,9 @@ from typing import Any
 
 from gateway.errors import BudgetExhausted, HoldClosed, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger import keys
-from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, tightest
+from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, binding
 from gateway.ledger.contract import Audit, Hold, HoldId, Settlement, State
-from gateway.ledger.recount import recount
+from gateway.ledger.recount import recount, whole
 from gateway.ledger.store import Script, Store
 from gateway.ledger.window import Span
 from gateway.units import Credits, Flag
@@ -84,7 +84,7 @@ class RedisLedger:
                 self._ahead_ms = now_ms - self._clock_ms()
                 continue
             if verdict == "known":
-                return self._again(path, hold_id, answer)
+                return await self._again(path, hold_id, answer)
             balances = _balances(budgets, spans, answer[3:] if verdict == "held" else answer[2:], now_ms)
             if verdict == "held":
                 return Hold(hold_id, path, amount, balances, int(answer[2]))
@@ -117,20 +117,24 @@ class RedisLedger:
             ],
         )
 
-    def _again(self, path: Path, hold_id: HoldId, answer: list[Any]) -> Hold:
+    async def _again(self, path: Path, hold_id: HoldId, answer: list[Any]) -> Hold:
         """The hold as its record tells it: an open one is simply the answer that was lost."""
-        _, now_ms, state, amount, deadline, written = answer
+        _, _, state, amount, deadline, written = answer
         if state != State.OPEN:
             raise HoldClosed
         known = {budget.name: budget for budget in self._book.on_path(path)}
-        balances = tuple(
-            Balance(known[place.name], place.span, Credits.ZERO, Credits(int(amount)), int(now_ms))
-            for place in _read(written)
-            if place.name in known
-        )
-        if len(balances) != len(_read(written)):
+        places = _read(written)
+        if any(place.name not in known for place in places):
             raise HoldClosed
-        return Hold(hold_id, path, Credits(int(amount)), balances, int(deadline))
+        budgets, spans = [known[place.name] for place in places], [place.span for place in places]
+        now_ms, numbers = await self._stored(path.tenant, places)
+        return Hold(hold_id, path, Credits(int(amount)), _balances(budgets, spans, numbers, now_ms), int(deadline))
+
+    async def _stored(self, tenant: str, places: Sequence[keys.Place]) -> tuple[int, list[Any]]:
+        """The store's clock, and spent and held of each place as they stand."""
+        wanted = [keys.journal(tenant), *(place.key(tenant) for place in places)]
+        answer = await self._store.run(self._snapshot, wanted, [])
+        return int(answer[0]), answer[2:]
 
     async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
         """See `Ledger.settle`."""
@@ -164,41 +168,51 @@ class RedisLedger:
         for _ in range(_WINDOW_TRIES):
             spans = self._spans(budgets)
             places = [keys.Place.of(budget, span) for budget, span in zip(budgets, spans, strict=True)]
-            wanted = [keys.journal(path.tenant), *(place.key(path.tenant) for place in places)]
-            answer = await self._store.run(self._snapshot, wanted, [])
-            now_ms = int(answer[0])
+            now_ms, numbers = await self._stored(path.tenant, places)
             if all(span.holds(now_ms) for span in spans):
-                return _balances(budgets, spans, answer[2:], now_ms)
+                return _balances(budgets, spans, numbers, now_ms)
             self._ahead_ms = now_ms - self._clock_ms()
         raise LedgerUnavailable("clock")
 
     async def sweep(self, *, most: int = 100) -> tuple[Settlement, ...]:
-        """See `Ledger.sweep`."""
+        """See `Ledger.sweep`. What is poisoned keeps nothing else from expiring; it is raised when no other is due."""
         ended: list[Settlement] = []
+        poisoned: LedgerPoisoned | None = None
         seconds, micros = await self._store.call("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         for tenant in sorted(await self._store.call("SMEMBERS", keys.TENANTS)):
-            due = await self._store.call(
-                "ZRANGEBYSCORE", keys.open_holds(tenant), "-inf", now_ms, "LIMIT", 0, most - len(ended)
-            )
-            swept = [await self._expired(tenant, HoldId(hold_id)) for hold_id in due]
-            ended += [settlement for settlement in swept if settlement is not None]
+            try:
+                due = await self._due(tenant, now_ms, most - len(ended))
+            except LedgerPoisoned as error:
+                poisoned, due = error, []
+            for hold_id in due:
+                try:
+                    ended += await self._expired(tenant, hold_id)
+                except LedgerPoisoned as error:
+                    poisoned = error
             if len(ended) >= most:
                 break
+        if poisoned is not None and not ended:
+            raise poisoned
         return tuple(ended)
 
-    async def _expired(self, tenant: str, hold_id: HoldId) -> Settlement | None:
+    async def _due(self, tenant: str, now_ms: int, most: int) -> list[HoldId]:
+        found = await self._store.call("ZRANGEBYSCORE", keys.open_holds(tenant), "-inf", now_ms, "LIMIT", 0, most)
+        return [HoldId(hold_id) for hold_id in found]
+
+    async def _expired(self, tenant: str, hold_id: HoldId) -> tuple[Settlement, ...]:
+        """The end of this hold, or nothing when it had ended already."""
         written = await self._store.call("HGET", keys.record(tenant, hold_id), "budgets") or ""
         answer = await self._store.run(
             self._expire, self._keys(tenant, hold_id, _read(written)), [hold_id, written, str(KEPT_MS)]
         )
         if answer[0] != "expired":
-            return None
-        return Settlement(hold_id, State.EXPIRED, Credits(int(answer[1])), Flag.UNCERTAIN, applied=True)
+            return ()
+        return (Settlement(hold_id, State.EXPIRED, Credits(int(answer[1])), Flag.UNCERTAIN, applied=True),)
 
     async def audit(self, tenant: str) -> Audit:
         """See `Ledger.audit`. Reads page by page; calls go on meanwhile."""
-        return await recount(self._store, self._snapshot, tenant)
+        return await recount(self._store, self._snapshot, tenant, retention_ms=RETENTION_MS)
 
     async def open_holds(self, tenant: str) -> int:
         """How many holds of the tenant are open."""
@@ -224,7 +238,7 @@ def _balances(
     budgets: Sequence[Budget], spans: Sequence[Span], numbers: Sequence[Any], now_ms: int
 ) -> tuple[Balance, ...]:
     try:
-        amounts = [Credits(int(number)) for number in numbers]
+        amounts = [Credits(whole(number)) for number in numbers]
     except ValueError:
         raise LedgerPoisoned("poisoned") from None
     pairs = zip(amounts[::2], amounts[1::2], strict=True)
@@ -235,14 +249,14 @@ def _balances(
 
 
 def _exhausted(balances: tuple[Balance, ...], amount: Credits) -> BudgetExhausted:
-    binding = tightest(balances)
+    refusing = binding(balances, amount)
     return BudgetExhausted(
         quoted=amount,
-        budget=binding.budget.name,
-        limit=binding.budget.limit,
-        remaining=binding.remaining,
-        reset_s=binding.reset_s,
-        level=binding.budget.level,
+        budget=refusing.budget.name,
+        limit=refusing.budget.limit,
+        remaining=refusing.remaining,
+        reset_s=refusing.reset_s,
+        level=refusing.budget.level,
     )
 
 

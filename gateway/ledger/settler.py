@@ -66,34 +66,45 @@ class Settler:
         self._start(hold_id, end)
 
     def _start(self, hold_id: HoldId, end: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(self._until_booked(hold_id, end))
+        task = asyncio.create_task(_until_booked(end))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda ended: self._ended(hold_id, ended))
 
-    async def _until_booked(self, hold_id: HoldId, end: Callable[[], Awaitable[None]]) -> None:
-        wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                await end()
-            except LedgerPoisoned:
-                # Trying again cannot help: the stored numbers need an operator first.
-                self._stuck(hold_id)
-                return
-            except LedgerUnavailable:
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-            except asyncio.CancelledError:
-                self._stuck(hold_id)
-                raise
-            else:
-                return
+    def _ended(self, hold_id: HoldId, task: asyncio.Task[None]) -> None:
+        """Told of every end's task, also of one cancelled before its first step or between two tries."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
+            self._stuck(hold_id)
+        if error is not None and not isinstance(error, LedgerPoisoned):
+            # A fault of ours: shown like any exception nobody waits for.
+            task.get_loop().call_exception_handler({"message": "an end failed", "exception": error, "task": task})
 
     async def drain(self, timeout_s: float) -> int:
-        """Wait until all ends are booked, at most `timeout_s`; returns how many were given up."""
-        if not self._tasks:
-            return 0
-        _, late = await asyncio.wait(tuple(self._tasks), timeout=timeout_s)
+        """Wait until all ends are booked, those included that begin meanwhile; returns how many were given up.
+
+        Waits at most `timeout_s`; what is left then is cancelled, and told as stuck.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while self._tasks and loop.time() < deadline:
+            await asyncio.wait(tuple(self._tasks), timeout=deadline - loop.time())
+        late = tuple(self._tasks)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         return len(late)
+
+
+async def _until_booked(end: Callable[[], Awaitable[None]]) -> None:
+    """Raises LedgerPoisoned: trying again cannot help, the stored numbers need an operator first."""
+    wait_s = _FIRST_WAIT_S
+    while True:
+        try:
+            return await end()
+        except LedgerPoisoned:
+            raise
+        except LedgerUnavailable:
+            pass
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 2, _LONGEST_WAIT_S)

@@ -49,6 +49,9 @@ _BY_WORD = {
     "ASK": "cluster",
 }
 
+# Words of errors that speak of a stored value.
+_POISON = ("POISONED", "WRONGTYPE", "not an integer")
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -116,6 +119,9 @@ class Store:
             raise LedgerUnavailable("timeout") from None
         except (RedisError, OSError) as error:
             raise _classified(error) from None
+        except ValueError:
+            # Bytes that are no answer: redis-py lets some of its parsers' own errors through, and hangs up.
+            raise LedgerUnavailable("error") from None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -140,7 +146,8 @@ def _classified(error: Exception) -> LedgerUnavailable:
     if not isinstance(error, ResponseError):
         return LedgerUnavailable("error")
     text = str(error)
-    if "POISONED" in text or text.startswith("WRONGTYPE") or "not an integer" in text:
+    # Older stores put the error of a command after words about the script it stood in.
+    if any(word in text for word in _POISON):
         return LedgerPoisoned("poisoned")
-    # redis-py drops the first word of the errors it knows by name, and keeps it for all others.
-    return LedgerUnavailable(_BY_WORD.get(text.split(" ", 1)[0], "error"))
+    # redis-py takes the first word off the errors it knows by name, and puts it there; others keep it in their text.
+    return LedgerUnavailable(_BY_WORD.get(error.status_code or text.split(" ", 1)[0], "error"))

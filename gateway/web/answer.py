@@ -1,6 +1,7 @@
 """Answering a client: one upstream answer streamed, or one document sent. Bounded by a write deadline."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
@@ -14,6 +15,11 @@ from gateway.receipt import Receipt
 
 # Sent in place of the web framework's own name and version.
 SERVER = "dezgo-gateway"
+
+
+def new_request_id() -> str:
+    """A fresh id: 128 random bits, never the client's own, since it also names the hold."""
+    return secrets.token_hex(16)
 
 
 class HttpClient:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aiohttp import ClientError, web
+from aiohttp import ClientError, HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import BadHttp, BodyTooLarge, BodyTooSlow, Busy, ClientGone, UnsupportedMediaType
@@ -49,8 +49,17 @@ class Share:
             self.bytes = count
 
 
+def refuse_unclear_framing(request: web.BaseRequest) -> None:
+    """Raise BadHttp for a version or a framing that the parser lets pass and another reader may take otherwise."""
+    if request.version not in (HttpVersion10, HttpVersion11):
+        raise BadHttp("only HTTP/1.0 and HTTP/1.1 are spoken here")
+    codings = request.headers.getall("Transfer-Encoding", [])
+    if codings and (request.version == HttpVersion10 or [coding.lower() for coding in codings] != ["chunked"]):
+        raise BadHttp("the only transfer coding is chunked, and HTTP/1.0 has none")
+
+
 async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, timeout_s: float) -> bytes:
-    """The whole body, as sent.
+    """The whole body, as sent. A client that expects `100 Continue` gets it once nothing in the head speaks against it.
 
     Raises:
         BodyTooLarge: announced or found to be more than `bytes_max`.
@@ -60,12 +69,13 @@ async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, t
         Busy: all bodies together pass their bound.
         ClientGone: the client left before it was complete.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if any(coding.lower() != "identity" for coding in request.headers.getall("Content-Encoding", [])):
         raise UnsupportedMediaType("compressed request bodies are not accepted")
     announced = request.content_length or 0
     if announced > bytes_max:
         raise BodyTooLarge(bytes_max)
     share.grow_to(announced)
+    _let_it_come(request)
     try:
         async with asyncio.timeout(timeout_s):
             return await _collect(request, share, bytes_max)
@@ -75,6 +85,13 @@ async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, t
         raise ClientGone from None
     except (HttpProcessingError, ClientError, web.RequestPayloadError, ValueError):
         raise BadHttp("the body's framing is broken") from None
+
+
+def _let_it_come(request: web.BaseRequest) -> None:
+    """Answer `Expect: 100-continue`. HTTP/1.0 has no such answer."""
+    expects = "Expect" in request.headers and request.version >= HttpVersion11
+    if expects and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 async def _collect(request: web.BaseRequest, share: Share, bytes_max: int) -> bytes:

@@ -2,13 +2,12 @@
 
 import asyncio
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from gateway.errors import (
     BadHeader,
@@ -37,8 +36,8 @@ from gateway.problems import problem_for
 from gateway.receipt import Receipt
 from gateway.units import Credits
 from gateway.web.account import account_document, budget_document, quote_document
-from gateway.web.answer import HttpClient, document
-from gateway.web.body import InFlight, read_body
+from gateway.web.answer import HttpClient, document, new_request_id
+from gateway.web.body import InFlight, read_body, refuse_unclear_framing
 from gateway.web.routes import Kind, Route, Routes, known_verb
 
 # Bodies up to this size are read in well under a millisecond.
@@ -140,6 +139,7 @@ class Door:
 
     async def _visited(self, visit: Visit) -> web.StreamResponse:
         request = visit.request
+        refuse_unclear_framing(request)
         visit.fields = tuple((name.lower(), value) for name, value in request.headers.items())
         route, query = self._routes.match(request.method, request.raw_path)
         visit.receipt.route = route.name
@@ -158,7 +158,6 @@ class Door:
         ceilings = _ceilings(visit.fields, principal)
         dry = route.kind is Kind.QUOTE or _dry_run(visit.fields)
         with self._in_flight.share() as share:
-            _let_the_body_come(visit.request)
             body = await read_body(
                 visit.request,
                 share,
@@ -175,7 +174,8 @@ class Door:
         return _sent(visit)
 
     async def _job_in(self, visit: Visit, method: Method, query: str, body: bytes) -> Job:
-        content_types = tuple(value for name, value in visit.fields if name == "content-type")
+        # Of what will be forwarded: a type that the client keeps for this hop says nothing to the upstream.
+        content_types = tuple(value for name, value in forwardable(visit.fields) if name == "content-type")
         read = partial(read_job, method, content_type=content_types, query=query, body=body, limits=self._bounds.limits)
         # A large body takes long enough to keep everybody else waiting.
         return read() if len(body) <= READ_ON_LOOP_BYTES_MAX else await asyncio.to_thread(read)
@@ -260,11 +260,6 @@ class Door:
         return response
 
 
-def new_request_id() -> str:
-    """A fresh id: 128 random bits, never the client's own, since it also names the hold."""
-    return secrets.token_hex(16)
-
-
 def _path(principal: Principal) -> Path:
     return Path(principal.tenant, principal.team, principal.user)
 
@@ -285,16 +280,8 @@ def _blame(receipt: Receipt, error: Exception) -> None:
 
 
 def _refuse_expectation(request: web.BaseRequest) -> None:
-    expectation = request.headers.get("Expect")
-    if expectation is not None and expectation.lower() != "100-continue":
+    if any(expectation.lower() != "100-continue" for expectation in request.headers.getall("Expect", [])):
         raise ExpectationFailed
-
-
-def _let_the_body_come(request: web.BaseRequest) -> None:
-    """Answer `Expect: 100-continue`, now that it is known who asks. HTTP/1.0 has no such answer."""
-    expects = request.headers.get("Expect") is not None and request.version >= HttpVersion11
-    if expects and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 _WHOLE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,3})?", re.ASCII)

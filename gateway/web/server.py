@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable
 
 from aiohttp import StreamReader, web
-from aiohttp.http_exceptions import LineTooLong
-from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.errors import BadHttp, GatewayError
 from gateway.problems import problem_for
-from gateway.web.answer import document
+from gateway.web.answer import document, new_request_id
 
 
 class UnfitParserError(RuntimeError):
@@ -33,9 +33,14 @@ class _Protocol(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sends."""
+        arriving = self._newest
         super().data_received(data)
-        if self._messages:
-            self._newest = self._messages[-1][1]
+        if not self._messages:
+            return
+        message, self._newest = self._messages[-1]
+        if not isinstance(message, RawRequestMessage) and arriving is not None and not arriving.is_eof():
+            # The parser has given up: whoever reads this body would wait for the rest until the deadline.
+            arriving.set_exception(BadHttpMessage("the body broke off"))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # there None stands for False
         """Stay for a client that sends nothing more and waits for its answer: it may be charged for it."""
@@ -58,8 +63,11 @@ class _Protocol(RequestHandler):
         error: GatewayError = BadHttp("the message is not well-formed HTTP")
         if isinstance(exc, LineTooLong):
             error = BadHttp("a line or field of the message is too long")
-        problem = problem_for(error if status < 500 else RuntimeError(), request_id="-", speaks_rapidapi=False)  # noqa: PLR2004 - status classes
-        response = document(problem.status, problem.body, problem.fields, content_type="application/problem+json")
+        request_id = new_request_id()
+        told = error if status < 500 else RuntimeError()  # noqa: PLR2004 - status classes
+        problem = problem_for(told, request_id=request_id, speaks_rapidapi=False)
+        fields = (*problem.fields, ("X-Request-Id", request_id))
+        response = document(problem.status, problem.body, fields, content_type="application/problem+json")
         response.force_close()
         return response
 

@@ -1,6 +1,8 @@
 -- common.lua: stands before every script of this folder; the loader joins them.
 --
 -- Everything is checked before anything is written: an error half-way through a script keeps its earlier writes.
+-- A store over its memory limit refuses a script whose first write may need memory. So `hold` is refused, and what
+-- ends a hold begins with a write that frees: it must always be possible.
 -- Amounts are whole millicredits below 10^15, far under 2^53, up to which Lua counts exactly.
 
 local function whole(text, what)
@@ -19,6 +21,12 @@ end
 local function balance(key)
   local found = redis.call('HMGET', key, 'spent', 'held')
   return whole(found[1] or '0', 'spent'), whole(found[2] or '0', 'held')
+end
+
+-- Fails, before anything is written, where the open holds or the journal are not what they must be.
+local function sound(open, journal)
+  redis.call('ZCARD', open)
+  redis.call('XLEN', journal)
 end
 
 local function digits(number)

@@ -34,13 +34,15 @@ for i = 4, #KEYS do
   end
 end
 
+sound(KEYS[2], KEYS[3])
+
+redis.call('ZREM', KEYS[2], ARGV[1])
 for i = 4, #KEYS do
   redis.call('HINCRBY', KEYS[i], 'held', digits(-amount))
   redis.call('HINCRBY', KEYS[i], 'spent', digits(amount))
 end
 redis.call('HSET', KEYS[1], 'state', 'expired', 'charged', digits(amount), 'flag', 'uncertain')
 redis.call('PEXPIRE', KEYS[1], digits(kept))
-redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('XADD', KEYS[3], '*', 'op', 'expire', 'id', ARGV[1], 'amount', digits(amount),
   'charged', digits(amount), 'flag', 'uncertain', 'path', record[5] or '', 'budgets', ARGV[2])
 return {'expired', digits(amount)}

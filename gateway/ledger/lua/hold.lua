@@ -44,6 +44,7 @@ for i = 4, #KEYS do
   answer[#answer + 1] = held + amount
 end
 
+sound(KEYS[2], KEYS[3])
 if refused then
   local facts = {'exhausted', now}
   for i = 4, #answer, 2 do

@@ -37,6 +37,9 @@ for i = 4, #KEYS do
   end
 end
 
+sound(KEYS[2], KEYS[3])
+
+redis.call('ZREM', KEYS[2], ARGV[1])
 for i = 4, #KEYS do
   if state == 'open' then
     redis.call('HINCRBY', KEYS[i], 'held', digits(-amount))
@@ -47,7 +50,6 @@ for i = 4, #KEYS do
 end
 redis.call('HSET', KEYS[1], 'state', 'settled', 'charged', digits(charged), 'flag', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], digits(kept))
-redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('XADD', KEYS[3], '*', 'op', state == 'open' and 'settle' or 'correct', 'id', ARGV[1],
   'amount', digits(amount), 'charged', digits(charged), 'flag', ARGV[3], 'path', record[6] or '',
   'budgets', ARGV[4])

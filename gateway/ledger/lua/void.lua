@@ -12,6 +12,7 @@ if record[1] and record[1] ~= 'void' then
   return {'known', record[1], record[2] or '0', record[3] or '0', record[4] or ''}
 end
 local kept = whole(ARGV[1], 'kept')
+redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'state', 'void')
 redis.call('PEXPIRE', KEYS[1], digits(kept))
 return {'void'}

@@ -1,0 +1,56 @@
+"""Every keeper the promises are held by: in memory, on the bundled store, and on a Redis where one is installed."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.contract.keepers import Keeper, MemoryKeeper, StoreKeeper
+from tests.contract.stores import bundled, running
+from tests.tools import need_tool
+
+STORES = ("valkey", "redis")
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with bundled(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(need_tool("redis-server"), tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(params=STORES)
+def store_url(request: pytest.FixtureRequest) -> str:
+    """The URL of each real store in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+async def on_store(store_url: str) -> AsyncIterator[StoreKeeper]:
+    """The real keeper alone, for promises about its store."""
+    keeper = StoreKeeper(store_url)
+    yield keeper
+    await keeper.close()
+
+
+@pytest.fixture(params=("memory", *STORES))
+def keeper_url(request: pytest.FixtureRequest) -> str | None:
+    """None: the keeper in memory."""
+    url: str | None = None if request.param == "memory" else request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+async def keeper(keeper_url: str | None) -> AsyncIterator[Keeper]:
+    """Each keeper in turn."""
+    if keeper_url is None:
+        yield MemoryKeeper()
+        return
+    keeper = StoreKeeper(keeper_url)
+    yield keeper
+    await keeper.close()

@@ -1,0 +1,199 @@
+"""Keepers under test: the one in memory and the real one on a real store, with a hand on their clock and books."""
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.ledger import keys
+from gateway.ledger.budget import Budget, BudgetBook, Path, Rule, TeamBudgets, TenantBudgets
+from gateway.ledger.contract import Audit, Hold, HoldId, Ledger, Settlement
+from gateway.ledger.memory import MemoryLedger
+from gateway.ledger.redis import RedisLedger
+from gateway.ledger.store import Store
+from gateway.ledger.window import Every, Window
+from gateway.units import Credits, Flag
+
+HOUR_MS = 3_600_000
+LEVELS = ("tenant", "team", "each_user", "user")
+
+_tenants = itertools.count()
+
+
+def real_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def new_tenant() -> str:
+    """A name nobody has used: every test has books of its own in a store that all tests share."""
+    return f"t{os.getpid()}-{next(_tenants)}"
+
+
+def book(
+    tenant: str,
+    /,
+    limits: Mapping[str, int] | None = None,
+    *,
+    window: Window | None = None,
+    frozen: bool = False,
+    **more: int,
+) -> BudgetBook:
+    """Four budgets on `tenant/ads/ann`, from the tenant down: limits in millicredits, a million unless given."""
+    given = {**(limits or {}), **more}
+    rules = {level: (Rule(Credits(given.get(level, 1_000_000)), window or Window(Every.TOTAL)),) for level in LEVELS}
+    team = TeamBudgets(rules["team"], rules["each_user"])
+    configured = TenantBudgets(rules["tenant"], teams={"ads": team}, users={"ann": rules["user"]}, frozen=frozen)
+    return BudgetBook({tenant: configured})
+
+
+class Keeper(Protocol):
+    """One ledger's books. Every ledger made here keeps the same ones."""
+
+    tenant: str
+
+    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> Ledger:
+        """A keeper of these books that goes by `book`."""
+        ...
+
+    async def past(self, instant_ms: int) -> None:
+        """Return once the keeper's clock shows `instant_ms` or later."""
+        ...
+
+    async def tamper(self, budget: Budget, field: str, millicredits: int) -> None:
+        """Change a balance behind the ledger's back."""
+        ...
+
+    async def written(self) -> object:
+        """All that is kept for the tenant, to be compared."""
+        ...
+
+    async def journal(self) -> list[dict[str, str]]:
+        """The tenant's journal, entry by entry."""
+        ...
+
+
+@dataclass
+class MemoryKeeper:
+    """The reference keeper, with a clock that is set."""
+
+    tenant: str = field(default_factory=new_tenant)
+    now_ms: int = field(default_factory=real_ms)
+    made: MemoryLedger | None = None
+
+    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> Ledger:
+        if self.made is None:
+            self.made = MemoryLedger(book, hold_ttl_ms=hold_ttl_ms, clock_ms=lambda: self.now_ms)
+        self.made._book, self.made._hold_ttl_ms = book, hold_ttl_ms
+        return self.made
+
+    async def past(self, instant_ms: int) -> None:
+        self.now_ms = max(self.now_ms, instant_ms)
+
+    async def tamper(self, budget: Budget, field: str, millicredits: int) -> None:
+        assert self.made is not None
+        kept = self.made._spent if field == "spent" else self.made._held
+        kept[self.tenant, keys.Place.of(budget, budget.window.span(self.now_ms))] = Credits(millicredits)
+
+    async def written(self) -> object:
+        assert self.made is not None
+        balances = [{str(key): n for key, n in kept.items() if n} for kept in (self.made._spent, self.made._held)]
+        records = {key: (record.state, record.charged) for key, record in self.made._records.items()}
+        return balances, records, await self.journal()
+
+    async def journal(self) -> list[dict[str, str]]:
+        assert self.made is not None
+        return [dict(entry) for entry in self.made.journal[self.tenant]]
+
+
+@dataclass
+class StoreKeeper:
+    """The real keeper on a real store. `ahead_ms`: how far the gateway's own clock is off."""
+
+    url: str
+    tenant: str = field(default_factory=new_tenant)
+    ahead_ms: int = 0
+    opened: list[Store] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        return self.opened[0] if self.opened else self.open()
+
+    def open(self, connections_max: int = 20) -> Store:
+        """One more pool of connections."""
+        self.opened.append(Store(self.url, deadline_s=20.0, connections_max=connections_max))
+        return self.opened[-1]
+
+    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> RedisLedger:
+        made = RedisLedger(self.open(), book, hold_ttl_ms=hold_ttl_ms, clock_ms=lambda: real_ms() + self.ahead_ms)
+        await made.register()
+        return made
+
+    async def past(self, instant_ms: int) -> None:
+        while await self.now_ms() < instant_ms:  # noqa: ASYNC110 - the store's clock is asked, it tells nobody
+            await asyncio.sleep(0.005)
+
+    async def now_ms(self) -> int:
+        seconds, micros = await self.store.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def tamper(self, budget: Budget, field: str, millicredits: int) -> None:
+        await self.store.call("HSET", await self.key(budget), field, millicredits)
+
+    async def key(self, budget: Budget) -> str:
+        """The key of a budget's balance in the window of now."""
+        return keys.Place.of(budget, budget.window.span(await self.now_ms())).key(self.tenant)
+
+    async def written(self) -> object:
+        found: dict[str, object] = {}
+        for key in await self.store.call("KEYS", f"dgw:{{{self.tenant}}}:*"):
+            kind = await self.store.call("TYPE", key)
+            words = {
+                "hash": ("HGETALL", key),
+                "zset": ("ZRANGE", key, 0, -1, "WITHSCORES"),
+                "stream": ("XRANGE", key, "-", "+"),
+                "list": ("LRANGE", key, 0, -1),
+            }.get(kind, ("GET", key))
+            found[key] = await self.store.call(*words)
+        return found
+
+    async def journal(self) -> list[dict[str, str]]:
+        found = await self.store.call("XRANGE", keys.journal(self.tenant), "-", "+")
+        return [dict(entry) for _, entry in found]
+
+    async def close(self) -> None:
+        """Close every pool, and leave no hold to be swept by others' tests."""
+        await self.store.call("SREM", keys.TENANTS, self.tenant)
+        for store in self.opened:
+            await store.close()
+
+
+@dataclass
+class Ends:
+    """A closer that books at once when asked to, and remembers what it was told."""
+
+    ledger: Ledger
+    waiting: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
+
+    def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
+        self.waiting.append(lambda: self.ledger.settle(hold, charged, flag))
+
+    def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+        self.waiting.append(lambda: self.ledger.void(path, hold_id, amount))
+
+
+async def swept(ledger: Ledger, hold_ids: set[str]) -> list[Settlement]:
+    """Sweep until nothing is due; what was expired of these holds."""
+    found: list[Settlement] = []
+    while ended := await ledger.sweep():
+        found += [settlement for settlement in ended if settlement.hold_id in hold_ids]
+    return found
+
+
+async def assert_clean(ledger: Ledger, tenant: str) -> Audit:
+    """The recount of the journal gives every balance."""
+    audit = await ledger.audit(tenant)
+    assert audit.differences == ()
+    return audit

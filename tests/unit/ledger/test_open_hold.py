@@ -1,0 +1,179 @@
+"""A hold lasts as long as its block and ends once, whatever happens inside; cancelled anywhere, nothing stays held."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gateway.errors import (
+    BudgetExhausted,
+    GatewayError,
+    HoldClosed,
+    LedgerPoisoned,
+    LedgerUnavailable,
+    TenantFrozen,
+    TenantUnknown,
+)
+from gateway.ledger.contract import HoldId, OpenHold, open_hold
+from gateway.ledger.settler import Settler
+from gateway.units import Credits, Flag
+from tests.unit.ledger.faulty import PATH, FaultyLedger, failing, unavailable
+
+ONE, AMOUNT, QUOTE = HoldId("one"), Credits(7), Credits(6)
+Inside = Callable[[OpenHold], Awaitable[None]]
+
+
+async def through(ledger: FaultyLedger, inside: Inside) -> BaseException | None:
+    """Hold, do `inside`, and wait for the end to be booked; what was raised."""
+    settler, raised = Settler(ledger), None
+    try:
+        async with open_hold(ledger, settler, PATH, AMOUNT, hold_id=ONE) as opened:
+            await inside(opened)
+    except (GatewayError, RuntimeError) as error:
+        raised = error
+    assert await settler.drain(10) == 0
+    return raised
+
+
+async def assert_clean(ledger: FaultyLedger) -> None:
+    assert (await ledger.audit("studio")).differences == ()
+
+
+async def nothing(_: OpenHold) -> None:
+    await asyncio.sleep(0)
+
+
+async def sent(opened: OpenHold) -> None:
+    opened.sent(QUOTE)
+    await asyncio.sleep(0)
+
+
+async def sent_and_settled(opened: OpenHold) -> None:
+    opened.sent(QUOTE)
+    await asyncio.sleep(0)
+    opened.end(Credits(5), Flag.CONFIRMED, final=True)
+    await asyncio.sleep(0)
+    opened.end(Credits(4), Flag.CONFIRMED, final=True)
+
+
+async def said_not_final(opened: OpenHold) -> None:
+    opened.sent(QUOTE)
+    opened.end(Credits(5), Flag.UNCONFIRMED, final=False)
+    await asyncio.sleep(0)
+    opened.end(Credits(3), Flag.CONFIRMED, final=False)
+
+
+async def failed(opened: OpenHold) -> None:
+    raise RuntimeError
+
+
+async def sent_and_failed(opened: OpenHold) -> None:
+    opened.sent(QUOTE)
+    raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("inside", "charged", "flag"),
+    [
+        (nothing, 0, "confirmed"),
+        (failed, 0, "confirmed"),
+        (sent, 6, "uncertain"),
+        (sent_and_failed, 6, "uncertain"),
+        (sent_and_settled, 5, "confirmed"),
+        (said_not_final, 3, "confirmed"),
+    ],
+)
+async def test_a_block_ends_its_hold_once_at_what_was_said_last(inside: Inside, charged: int, flag: str) -> None:
+    ledger = FaultyLedger()
+    raised = await through(ledger, inside)
+    assert isinstance(raised, RuntimeError) == (inside in (failed, sent_and_failed))
+    assert await ledger.stands() == (charged, 0)
+    assert [(entry["op"], entry.get("flag")) for entry in ledger.kept.journal["studio"]] == [
+        ("hold", None),
+        ("settle", flag),
+    ]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("error", [unavailable(), LedgerUnavailable("readonly"), LedgerPoisoned("poisoned")])
+async def test_a_hold_without_an_answer_is_voided_whether_or_not_it_was_written(
+    when: str, error: LedgerUnavailable
+) -> None:
+    ledger = failing(when, error)
+    assert await through(ledger, nothing) is error
+    assert ledger.calls == ["hold one", "void one"]
+    assert await ledger.stands() == (0, 0)
+    with pytest.raises(HoldClosed):
+        await ledger.kept.hold(PATH, AMOUNT, hold_id=ONE)
+    await assert_clean(ledger)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TenantUnknown(), TenantFrozen(), HoldClosed(), BudgetExhausted(AMOUNT, "tenant/day", AMOUNT, Credits.ZERO, None)],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_refused_hold_leaves_nothing_to_end(error: GatewayError) -> None:
+    ledger = FaultyLedger(before=[error])
+    assert await through(ledger, nothing) is error
+    assert ledger.calls == ["hold one"]
+    assert await ledger.stands() == (0, 0)
+
+
+async def cancelled_after(steps: int, ledger: FaultyLedger, inside: Inside) -> bool:
+    """Cancel a whole call after so many loop cycles; whether it had ended before."""
+    settler = Settler(ledger)
+
+    async def call() -> None:
+        async with open_hold(ledger, settler, PATH, AMOUNT, hold_id=ONE) as opened:
+            await inside(opened)
+
+    task = asyncio.create_task(call())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await settler.drain(10) == 0
+    return not task.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("inside", "outcomes"),
+    [(nothing, {0}), (sent, {0, 6}), (sent_and_settled, {0, 5, 6})],
+    ids=["nothing", "sent", "settled"],
+)
+async def test_a_call_cancelled_at_any_await_leaves_nothing_held_and_is_booked_once(
+    inside: Inside, outcomes: set[int]
+) -> None:
+    seen, steps, finished = set(), 0, False
+    while not finished:
+        ledger = FaultyLedger(steps=3)
+        finished = await cancelled_after(steps, ledger, inside)
+        spent, held = await ledger.stands()
+        assert held == 0, steps
+        assert len(ledger.kept.journal["studio"]) in (0, 2)
+        await assert_clean(ledger)
+        seen.add(spent)
+        steps += 1
+    assert steps > 6
+    assert seen == outcomes
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_cancelled_call_is_voided_although_the_first_voids_are_lost(when: str) -> None:
+    ledger = FaultyLedger(steps=4)
+    settler = Settler(ledger)
+    task = asyncio.create_task(_held_for_ever(ledger, settler))
+    for _ in range(6):
+        await asyncio.sleep(0)
+    getattr(ledger, when).extend([unavailable(), unavailable()])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await settler.drain(10) == 0
+    assert ledger.calls == ["hold one", "void one", "void one", "void one"]
+    assert await ledger.stands() == (0, 0)
+
+
+async def _held_for_ever(ledger: FaultyLedger, settler: Settler) -> None:
+    async with open_hold(ledger, settler, PATH, AMOUNT, hold_id=ONE):
+        await asyncio.Event().wait()
