@@ -187,7 +187,9 @@ class App:
         )
 
     def _listener(self, handler: Door | Ops, host: str, port: int, drain_s: float) -> Listener:
-        return Listener(handler, host=host, port=port, idle_timeout_s=IDLE_TIMEOUT_S, drain_s=drain_s)
+        return Listener(
+            handler, host=host, port=port, idle_timeout_s=IDLE_TIMEOUT_S, drain_s=drain_s, refused=self._finished
+        )
 
     async def _store(self, stack: AsyncExitStack) -> Store:
         rules = self._settings.ledger

@@ -194,11 +194,12 @@ class Door:
         return cheaper(self._tariff, order.method, order.job, remaining)
 
     async def _info(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
-        """The model list: free, and open where no token is shown, as it is upstream."""
+        """The model list: free, and open where no token is shown, as it is at the direct upstream."""
         try:
             await self._who(visit, query)
         except Unauthenticated as error:
-            if error.code != "missing":
+            # The marketplace wants a key even here.
+            if error.code != "missing" or self._flavour is Flavour.RAPIDAPI:
                 raise
         await self._exchange.pass_free(self._call(visit, route.path, query, b""), visit.client, visit.receipt)
         return _sent(visit)

@@ -1,6 +1,8 @@
 """The HTTP server under both listeners: aiohttp's, with its own error pages replaced by problem documents."""
 
+import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
@@ -9,6 +11,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.errors import BadHttp, GatewayError
 from gateway.problems import problem_for
+from gateway.receipt import Receipt
 from gateway.web.answer import document, new_request_id
 
 
@@ -63,16 +66,23 @@ class _Protocol(RequestHandler):
         error: GatewayError = BadHttp("the message is not well-formed HTTP")
         if isinstance(exc, LineTooLong):
             error = BadHttp("a line or field of the message is too long")
-        request_id = new_request_id()
+        receipt = Receipt(request_id=new_request_id(), started_s=time.monotonic(), reason=error.reason)
         told = error if status < 500 else RuntimeError()  # noqa: PLR2004 - status classes
-        problem = problem_for(told, request_id=request_id, speaks_rapidapi=False)
-        fields = (*problem.fields, ("X-Request-Id", request_id))
+        problem = problem_for(told, request_id=receipt.request_id, speaks_rapidapi=False)
+        receipt.status, receipt.bytes_out, receipt.total_s = problem.status, len(problem.body), 0.0
+        if isinstance(self._manager, _Server):
+            self._manager.refused(receipt)
+        fields = (*problem.fields, ("X-Request-Id", receipt.request_id))
         response = document(problem.status, problem.body, fields, content_type="application/problem+json")
         response.force_close()
         return response
 
 
 class _Server(web.Server):
+    def __init__(self, handler: Handler, *, refused: Callable[[Receipt], None], **kwargs: Any) -> None:
+        super().__init__(handler, **kwargs)
+        self.refused = refused
+
     def __call__(self) -> RequestHandler:
         return _Protocol(self, loop=self._loop, **self._kwargs)
 
@@ -85,11 +95,22 @@ class Listener:
         host, port: where; port 0 takes a free one.
         idle_timeout_s: for a connection to send its next request, and for the head of a request to arrive.
         drain_s: how long running requests may take once `stop` is called.
+        refused: told of every message that was refused before it reached the handler.
     """
 
-    def __init__(self, handler: Handler, *, host: str, port: int, idle_timeout_s: float, drain_s: float) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        host: str,
+        port: int,
+        idle_timeout_s: float,
+        drain_s: float,
+        refused: Callable[[Receipt], None] = lambda _: None,
+    ) -> None:
         server = _Server(
             handler,
+            refused=refused,
             access_log=None,
             keepalive_timeout=idle_timeout_s,
             auto_decompress=False,

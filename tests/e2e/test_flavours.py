@@ -118,6 +118,7 @@ async def test_the_same_token_twice_is_one_and_two_are_refused(here: World) -> N
 
 async def test_the_marketplaces_list_of_models_needs_our_key_and_gets_it(make_world: MakeWorld) -> None:
     async with make_world(flavour="rapidapi") as here:
-        assert (await here.ask("GET", "/info")).status == 200
+        assert (await here.ask("GET", "/info")).status == 401
+        assert (await here.ask("GET", "/info", headers=here.key())).status == 200
         answer = await here.ask("GET", "/account/tx/last", headers=here.key())
         assert (answer.status, answer.json()) == (200, {"balance": 10.0})

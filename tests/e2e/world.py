@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 
@@ -157,7 +157,7 @@ async def world(
     store_url: str,
     tag: str,
     *,
-    flavour: str = "direct",
+    flavour: Literal["direct", "rapidapi"] = "direct",
     tenants: str = TENANTS_YAML,
     gateway: str = "",
     tariff: str | None = None,

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gateway.errors import Busy, ClientGone, GatewayError
 from gateway.exchange import Ceiling, Exchange, Order, Standing
@@ -28,11 +29,10 @@ async def chunks(*parts: bytes, error: GatewayError | None = None) -> AsyncItera
         raise error
 
 
-def reply(status: int = 200, *parts: bytes, error: GatewayError | None = None, **said: object) -> Reply:
+def reply(status: int = 200, *parts: bytes, error: GatewayError | None = None, **said: Any) -> Reply:
+    """An image as an answer; `said` are further fields of the Reply."""
     made = Reply(status, (("content-type", "image/png"),), chunks(*(parts or (b"image",)), error=error))
-    from dataclasses import replace
-
-    return replace(made, **said)  # type: ignore[arg-type] - the story names Reply's own fields
+    return replace(made, **said)
 
 
 @dataclass
@@ -135,9 +135,9 @@ class Stage:
         call = Call(request_id, "POST", "/text2image", "", (), b"{}")
         return Order(call, TEXT2IMAGE, job or Job("text2image"), PATH, tuple(ceilings), self.receipt)
 
-    async def serve(self, **said: object) -> None:
+    async def serve(self, **said: Any) -> None:
         try:
-            await self.exchange.serve(self.order(**said), self.client)  # type: ignore[arg-type] - order's own words
+            await self.exchange.serve(self.order(**said), self.client)
         finally:
             await self.settler.done()
 

@@ -1,7 +1,9 @@
 """One story for each way a paid call can end: what the client gets, what is booked, and that nothing stays held."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -129,12 +131,12 @@ async def test_what_concerns_us_alone_is_not_passed_on_but_booked(
 async def test_a_client_that_leaves_stops_neither_the_answer_nor_its_booking(takes: int) -> None:
     read: list[bytes] = []
 
-    async def body() -> "object":
+    async def body() -> AsyncIterator[bytes]:
         for part in (b"a", b"b", b"c", b"d"):
             read.append(part)
             yield part
 
-    stage = Stage(replace(reply(200), body=body()))  # type: ignore[arg-type] - an async generator of bytes
+    stage = Stage(replace(reply(200), body=body()))
     stage.client.takes = takes
     await stage.serve()
     assert read == [b"a", b"b", b"c", b"d"]
@@ -192,8 +194,8 @@ async def test_a_hold_without_an_answer_is_not_forwarded_and_voided() -> None:
     stage = Stage()
     hold = stage.ledger.hold
 
-    async def lost(*args: object, **named: object) -> object:
-        await hold(*args, **named)  # type: ignore[arg-type] - passed on as they came
+    async def lost(*args: Any, **named: Any) -> object:
+        await hold(*args, **named)
         raise LedgerUnavailable("timeout")
 
     stage.ledger.hold = lost  # type: ignore[method-assign, assignment]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +306,8 @@ async def test_whatever_answers_is_alive_and_adopted_once_ready(
         asked.append(await reader.readline())
         writer.write(next(left) + b"\r\n")
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
     server = await asyncio.start_unix_server(answer, made_dir / "store.sock")
     before = asyncio.all_tasks()

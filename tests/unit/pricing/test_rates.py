@@ -1,10 +1,11 @@
 """A rate that makes no sense is refused when it is built, naming the key."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
 
-from gateway.pricing.rates import FlatRate, Measure, PixelRate, PixelStepRate, Rate, RateError, StepTableRate
+from gateway.pricing.rates import FlatRate, Measure, PixelRate, PixelStepRate, RateError, StepTableRate
 from gateway.pricing.tariff import Basis, Method, Status, Tariff
 from tests.unit.pricing.rates import SDXL, STANDARD, TEXT2IMAGE
 
@@ -35,7 +36,7 @@ D = Decimal
         (lambda: Tariff("v", {"other": TEXT2IMAGE}), "other"),
     ],
 )
-def test_nonsense_is_refused_when_built(build: "type[Rate]", key: str) -> None:
+def test_nonsense_is_refused_when_built(build: Callable[[], object], key: str) -> None:
     with pytest.raises(RateError) as refused:
         build()
     assert refused.value.key == key
