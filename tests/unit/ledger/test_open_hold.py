@@ -88,6 +88,7 @@ async def test_a_block_ends_its_hold_once_at_what_was_said_last(inside: Inside, 
     raised = await through(ledger, inside)
     assert isinstance(raised, RuntimeError) == (inside in (failed, sent_and_failed))
     assert await ledger.stands() == (charged, 0)
+    assert ledger.calls == ["hold one", "settle one"]
     assert [(entry["op"], entry.get("flag")) for entry in ledger.kept.journal["studio"]] == [
         ("hold", None),
         ("settle", flag),
