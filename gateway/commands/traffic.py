@@ -103,7 +103,7 @@ class Traffic:
                 seen = self.seen[tenant]
                 seen.status[answer.status] += 1
                 with contextlib.suppress(ValueError):
-                    seen.charged += float(charged) if answer.status < 400 else 0.0  # noqa: PLR2004 - errors
+                    seen.charged += float(charged)
                 self.latest.append((tenant, path, answer.status, charged))
 
     def _pick(self) -> tuple[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.errors import (
     BadHeader,
     BudgetExhausted,
+    ClientGone,
     ExpectationFailed,
     GatewayError,
     MethodNotGranted,
@@ -250,7 +251,11 @@ class Door:
             receipt.binding, receipt.remaining = error.budget, error.remaining
             advice = self._advice(visit.order, error.remaining)
         problem = problem_for(
-            error, request_id=receipt.request_id, speaks_rapidapi=visit.speaks_rapidapi, advice=advice
+            error,
+            request_id=receipt.request_id,
+            speaks_rapidapi=visit.speaks_rapidapi,
+            advice=advice,
+            charged=receipt.charged,
         )
         receipt.status, receipt.bytes_out = problem.status, len(problem.body)
         fields = (*problem.fields, ("X-Request-Id", receipt.request_id))
@@ -275,6 +280,7 @@ def _sent(visit: Visit) -> web.StreamResponse:
 def _blame(receipt: Receipt, error: Exception) -> None:
     """Write what went wrong into the receipt: who was refused before anything was sent, what failed after."""
     receipt.reason = error.reason if isinstance(error, GatewayError) else "internal"
+    receipt.client_gone = receipt.client_gone or isinstance(error, ClientGone)
     code = getattr(error, "code", None)
     receipt.code = code if isinstance(code, str) else receipt.code
     receipt.outcome = "failed" if receipt.upstream_head_s is not None or receipt.reason == "internal" else "refused"
