@@ -19,6 +19,7 @@ from gateway.identity.verify import Verifier
 from gateway.jobs import StoredJobs
 from gateway.ledger.budget import Balance, BudgetBook
 from gateway.ledger.checks import refuse_unsafe
+from gateway.ledger.contract import Settlement, State
 from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
 from gateway.ledger.redis import RedisLedger, sweep_forever
 from gateway.ledger.settler import Settler
@@ -107,7 +108,7 @@ class App:
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
-            settler = Settler(ledger, settled=self._metrics.settled, stuck=self._stuck)
+            settler = Settler(ledger, settled=self._settled, stuck=self._stuck)
             stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
             self._metrics.watch(
                 settles_under_way=lambda: settler.under_way, log_lines_dropped=lambda: self._logs.dropped
@@ -225,6 +226,12 @@ class App:
 
     def _ledger_failed(self, error: LedgerUnavailable) -> None:
         self._metrics.ledger_error(error.code)
+
+    def _settled(self, settlement: Settlement) -> None:
+        self._metrics.settled(settlement)
+        if settlement.state is State.UNKNOWN:
+            # The store has lost the hold. What the call was charged stands in the request's own line, under this id.
+            self._logs.event("settle_unknown", hold_id=settlement.hold_id)
 
     def _stuck(self, hold_id: str) -> None:
         self._metrics.stuck()

@@ -11,14 +11,13 @@
 7. No answer is not a no: after `LedgerUnavailable` the hold may exist. It is voided, or it expires.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType, Protocol
 
-from gateway.errors import LedgerUnavailable
+from gateway.errors import BudgetExhausted, Forbidden, HoldClosed
 from gateway.ledger.budget import Balance, Path
 from gateway.units import Credits, Flag
 
@@ -26,11 +25,12 @@ HoldId = NewType("HoldId", str)
 
 
 class State(StrEnum):
-    """A hold is open, settled or expired."""
+    """A hold is open, settled or expired. Unknown is what no keeper should ever have to say: it has lost the hold."""
 
     OPEN = "open"
     SETTLED = "settled"
     EXPIRED = "expired"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Settlement:
 
     Attributes:
         hold_id: which hold.
-        state: settled or expired.
+        state: settled or expired; unknown when the keeper has lost the hold, and with it what it cost.
         charged: what is booked.
         flag: how sure that is.
         applied: false when it had ended before and this call changed nothing.
@@ -202,10 +202,16 @@ async def open_hold(
     """
     try:
         opened = OpenHold(await ledger.hold(path, amount, hold_id=hold_id), closer)
-    except (LedgerUnavailable, asyncio.CancelledError):
-        closer.void(path, hold_id, amount)
+    except BaseException as error:
+        if not _definite(error):
+            closer.void(path, hold_id, amount)
         raise
     try:
         yield opened
     finally:
         opened.close()
+
+
+def _definite(error: BaseException) -> bool:
+    """Whether it says for certain that nothing was written, nor ever will be."""
+    return isinstance(error, Forbidden | HoldClosed) or (isinstance(error, BudgetExhausted) and error.certain)

@@ -44,12 +44,12 @@ class MemoryLedger:
 
     async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
         """See `Ledger.hold`."""
+        self._book.admitting(path)
         known = self._records.get((path.tenant, hold_id))
         if known is not None:
             if known.state is State.OPEN and known.hold is not None:
                 return known.hold
             raise HoldClosed
-        self._book.admitting(path)
         before = await self.balances(path)
         if any(b.spent + b.held + amount > b.budget.limit for b in before):
             refusing = binding(before, amount)
@@ -72,7 +72,8 @@ class MemoryLedger:
         """See `Ledger.settle`."""
         record = self._records.get((hold.path.tenant, hold.hold_id))
         if record is None or record.state is None:
-            return Settlement(hold.hold_id, State.SETTLED, Credits.ZERO, Flag.CONFIRMED, applied=False)
+            state = State.UNKNOWN if record is None else State.SETTLED
+            return Settlement(hold.hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
         if record.state is State.SETTLED:
             return Settlement(hold.hold_id, State.SETTLED, record.charged, record.flag, applied=False)
         self._end(record, State.SETTLED, charged, flag)

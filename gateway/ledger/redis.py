@@ -72,7 +72,12 @@ class RedisLedger:
         except LedgerUnavailable as error:
             if error.code not in ("timeout", "connection"):
                 raise
+        try:
             return await self._held(path, amount, hold_id)
+        except BudgetExhausted as refused:
+            # Refused now, but the first question may still be on its way, and be granted.
+            refused.certain = False
+            raise
 
     async def _held(self, path: Path, amount: Credits, hold_id: HoldId) -> Hold:
         budgets = self._book.admitting(path)
@@ -153,8 +158,9 @@ class RedisLedger:
         if answer[0] == "known" and answer[1] == State.SETTLED:
             booked = Credits(int(answer[2]))
             return Settlement(hold_id, State.SETTLED, booked, Flag(answer[3]), applied=False)
-        # Nothing is known of this id, or it was closed before it could hold: nothing was ever booked.
-        return Settlement(hold_id, State.SETTLED, Credits.ZERO, Flag.CONFIRMED, applied=False)
+        # Closed before it could hold, or lost by the store: nothing is booked.
+        state = State.UNKNOWN if answer[0] == "unknown" else State.SETTLED
+        return Settlement(hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
 
     async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
         """See `Ledger.void`."""

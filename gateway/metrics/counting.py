@@ -80,7 +80,7 @@ REFUSALS = _counter("refusals_total", "Requests that ended in an error of the ga
 ANSWERS = _counter("upstream_responses_total", "Answers of the upstream.", "status")
 GONE = _counter("client_gone_total", "Clients that left before their answer was complete.")
 LEDGER_ERRORS = _counter("ledger_errors_total", "Calls to the ledger that gave no usable answer.", "code")
-SETTLED = _counter("settlements_total", "Ends of holds that were booked.", "state", "flag")
+SETTLED = _counter("settlements_total", "Ends of holds; `unknown` ones the store had lost.", "state", "flag")
 STUCK = _counter("settles_given_up_total", "Ends of holds that were given up and left to expire.")
 FAULTS = _counter("metrics_errors_total", "Receipts that could not be counted.")
 LOG_DROPS = _counter("log_lines_dropped_total", "Log lines that could not be written.")
@@ -151,8 +151,8 @@ class Metrics:
             self._tallies[FAULTS].add()
 
     def settled(self, settlement: Settlement) -> None:
-        """Count the end of a hold, unless it had ended before. Never raises."""
-        if settlement.applied:
+        """Count the end of a hold, unless it had ended before; one of a lost hold too. Never raises."""
+        if settlement.applied or settlement.state is State.UNKNOWN:
             self._tallies[SETTLED].add((self._state(settlement.state), self._flag(settlement.flag)))
 
     def stuck(self) -> None:

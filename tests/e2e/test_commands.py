@@ -24,7 +24,7 @@ from gateway.ledger.store import Store
 from gateway.simulator import Simulator, SimulatorSettings, start_simulator
 from tests.e2e.canary import fresh_key
 from tests.e2e.test_account import picture
-from tests.e2e.test_upstream_faults import until
+from tests.e2e.world import until
 from tests.tools import need_tool
 
 COMMAND = (str(Path(sys.executable).with_name("dezgo-gateway")),)

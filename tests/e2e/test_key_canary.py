@@ -22,8 +22,7 @@ from gateway.web.answer import HttpClient
 from tests.e2e.canary import Canary, fresh_key
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.test_commands import Program, configured, generated, living_in, upstream
-from tests.e2e.test_upstream_faults import until
-from tests.e2e.world import World
+from tests.e2e.world import World, until
 
 SPELLINGS: dict[str, Callable[[str], bytes | str]] = {
     "plain": lambda key: key,

@@ -22,8 +22,7 @@ from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.test_account import picture
 from tests.e2e.test_metrics import Samples, samples, total
-from tests.e2e.test_upstream_faults import until
-from tests.e2e.world import World
+from tests.e2e.world import World, until
 
 TENANTS = """
 tenants:

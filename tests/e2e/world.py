@@ -3,9 +3,10 @@
 Every world ends with a search for the master key in all it has shown: answers, log lines, metrics, reprs, journal.
 """
 
+import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -45,6 +46,13 @@ tenants:
   rich-TAG: {budgets: [{credits: 100000, every: month}]}
   poor-TAG: {budgets: [{credits: 40, every: total}]}
 """
+
+
+async def until(reached: Callable[[], object], *, within_s: float = 10.0) -> None:
+    """Wait until `reached` says yes. Raises TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while not reached():  # noqa: ASYNC110 - what is waited for lies behind sockets, threads and processes
+            await asyncio.sleep(0.005)
 
 
 @dataclass(frozen=True, slots=True)
