@@ -22,6 +22,7 @@ from gateway.ledger.checks import refuse_unsafe
 from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
 from gateway.ledger.redis import RedisLedger, sweep_forever
 from gateway.ledger.settler import Settler
+from gateway.ledger.spool import Spool
 from gateway.ledger.store import Store
 from gateway.logs.lines import Logs, canonical
 from gateway.metrics.counting import Metrics
@@ -38,6 +39,7 @@ from gateway.web.server import Listener, refuse_unfit_parser
 
 SWEEP_EVERY_S = 5.0
 PROBE_EVERY_S = 1.0
+REPLAY_EVERY_S = 5.0
 
 # Waits of a listener for a next request, and for the head of one.
 IDLE_TIMEOUT_S = 15.0
@@ -94,7 +96,7 @@ class App:
         """Start everything, and stop it when the block is left.
 
         Raises:
-            OSError: a port is taken.
+            OSError: a port is taken, or the data directory does not take the spool.
             LedgerUnavailable, UnsafeStoreError, EmbeddedStoreError: the store cannot be used.
             UnfitParserError: this interpreter's HTTP parser is not the strict one.
         """
@@ -107,11 +109,7 @@ class App:
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
-            settler = Settler(ledger, settled=self._metrics.settled, stuck=self._stuck)
-            stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
-            self._metrics.watch(
-                settles_under_way=lambda: settler.under_way, log_lines_dropped=lambda: self._logs.dropped
-            )
+            settler = await self._settler(stack, ledger)
             who = verifier(self._settings.identity, self._settings.secrets.token_keys)
             await who.start()
             stack.push_async_callback(who.close)
@@ -205,6 +203,21 @@ class App:
         if not rules.allow_unsafe_store:
             await refuse_unsafe(store)
         return store
+
+    async def _settler(self, stack: AsyncExitStack, ledger: RedisLedger) -> Settler:
+        spool = Spool(self._settings.ledger.data_dir / "spool")
+        await spool.start()
+        stack.push_async_callback(spool.close)
+        settler = Settler(ledger, spool=spool, settled=self._metrics.settled, stuck=self._stuck)
+        stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
+        stack.push_async_callback(_ended, asyncio.create_task(settler.replay_forever(every_s=REPLAY_EVERY_S)))
+        self._metrics.watch(
+            settles_under_way=lambda: settler.under_way,
+            settles_on_disk=lambda: len(spool),
+            spool_faults=lambda: spool.faults,
+            log_lines_dropped=lambda: self._logs.dropped,
+        )
+        return settler
 
     # --- what runs beside the requests ---------------------------------------------------------------------
 
