@@ -14,6 +14,7 @@ from typing import TextIO
 from gateway.build import budget_book, verifier
 from gateway.errors import GatewayError, LedgerUnavailable
 from gateway.exchange import Exchange
+from gateway.failpoints import Failpoints
 from gateway.identity.jwks import SetState
 from gateway.identity.verify import Verifier
 from gateway.jobs import StoredJobs
@@ -90,6 +91,7 @@ class App:
         self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=(key.get_secret_value(),))
         self._key = MasterKey(key.get_secret_value())
         self._embedded: EmbeddedStore | None = None
+        self._failpoints = Failpoints(settings.failpoints)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Running]:
@@ -104,6 +106,8 @@ class App:
         async with AsyncExitStack() as stack:
             self._logs.start()
             stack.callback(self._logs.stop)
+            if self._settings.failpoints:
+                self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)
             ledger = RedisLedger(store, self._book, hold_ttl_ms=int(self._settings.ledger.hold_ttl_s * 1000))
             await ledger.register()
@@ -117,6 +121,7 @@ class App:
             await upstream.start()
             stack.push_async_callback(upstream.close)
             running = Running(0, 0, ledger, settler, self._metrics)
+            self._failpoints.arm(verifier=who, upstream=upstream)
             await self._open_doors(stack, running, store, who, upstream)
             yield running
 
@@ -207,6 +212,7 @@ class App:
     async def _settler(self, stack: AsyncExitStack, ledger: RedisLedger) -> Settler:
         spool = Spool(self._settings.ledger.data_dir / "spool")
         await spool.start()
+        self._failpoints.arm(ledger=ledger, spool=spool)
         stack.push_async_callback(spool.close)
         settler = Settler(ledger, spool=spool, settled=self._metrics.settled, stuck=self._stuck)
         stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
