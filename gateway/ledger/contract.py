@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import NewType, Protocol
 
 from gateway.errors import BudgetExhausted, Forbidden, HoldClosed
+from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Path
 from gateway.units import Credits, Flag
 
@@ -72,6 +73,30 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """How a hold shall end, without the hold: can be written down, and booked by another process.
+
+    Attributes:
+        hold_id: which hold.
+        tenant: whose.
+        places: the balances that admitted it, as `keys.written`.
+        charged: what it is settled at.
+        flag: how sure that is.
+    """
+
+    hold_id: HoldId
+    tenant: str
+    places: str
+    charged: Credits
+    flag: Flag
+
+    @classmethod
+    def of(cls, hold: Hold, charged: Credits, flag: Flag) -> "End":
+        """The end of `hold` at `charged`."""
+        return cls(hold.hold_id, hold.path.tenant, keys.written(keys.places_of(hold.balances)), charged, flag)
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """One balance that does not equal the recount of the journal."""
 
@@ -123,6 +148,10 @@ class Ledger(Protocol):
         Raises:
             LedgerUnavailable: it may have been booked. Safe to send again.
         """
+        ...
+
+    async def book(self, end: End) -> Settlement:
+        """Settle the hold that `end` was written down of; as `settle`."""
         ...
 
     async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:

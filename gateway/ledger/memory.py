@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.errors import BudgetExhausted, HoldClosed
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, BudgetBook, Path, binding
-from gateway.ledger.contract import Audit, Difference, Hold, HoldId, Settlement, State
+from gateway.ledger.contract import Audit, Difference, End, Hold, HoldId, Settlement, State
 from gateway.ledger.recount import Recount
 from gateway.units import Credits, Flag
 
@@ -70,14 +70,18 @@ class MemoryLedger:
 
     async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
         """See `Ledger.settle`."""
-        record = self._records.get((hold.path.tenant, hold.hold_id))
+        return await self.book(End.of(hold, charged, flag))
+
+    async def book(self, end: End) -> Settlement:
+        """See `Ledger.book`."""
+        record = self._records.get((end.tenant, end.hold_id))
         if record is None or record.state is None:
             state = State.UNKNOWN if record is None else State.SETTLED
-            return Settlement(hold.hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
+            return Settlement(end.hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
         if record.state is State.SETTLED:
-            return Settlement(hold.hold_id, State.SETTLED, record.charged, record.flag, applied=False)
-        self._end(record, State.SETTLED, charged, flag)
-        return Settlement(hold.hold_id, State.SETTLED, charged, flag, applied=True)
+            return Settlement(end.hold_id, State.SETTLED, record.charged, record.flag, applied=False)
+        self._end(record, State.SETTLED, end.charged, end.flag)
+        return Settlement(end.hold_id, State.SETTLED, end.charged, end.flag, applied=True)
 
     def _end(self, record: _Record, state: State, charged: Credits, flag: Flag) -> None:
         hold = record.hold

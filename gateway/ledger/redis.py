@@ -11,7 +11,7 @@ from typing import Any
 from gateway.errors import BudgetExhausted, HoldClosed, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, binding
-from gateway.ledger.contract import Audit, Hold, HoldId, Settlement, State
+from gateway.ledger.contract import Audit, End, Hold, HoldId, Settlement, State
 from gateway.ledger.recount import recount, whole
 from gateway.ledger.store import Script, Store
 from gateway.ledger.window import Span
@@ -144,6 +144,10 @@ class RedisLedger:
     async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
         """See `Ledger.settle`."""
         return await self._settled(hold.path.tenant, hold.hold_id, keys.places_of(hold.balances), charged, flag)
+
+    async def book(self, end: End) -> Settlement:
+        """See `Ledger.book`."""
+        return await self._settled(end.tenant, end.hold_id, _read(end.places), end.charged, end.flag)
 
     async def _settled(
         self, tenant: str, hold_id: HoldId, places: Sequence[keys.Place], charged: Credits, flag: Flag

@@ -36,7 +36,7 @@ identity:
       audiences: [gateway]
       keys: [{kid: k1, algorithm: HS256, secret: {env: TOKEN_SECRET}}]
       claims: {tenant: tenant, team: team, user: sub, methods: methods, credits_max: credits_max}
-ledger: {url: "STORE"}
+ledger: {url: "STORE", data_dir: "DIRECTORY"}
 shutdown: {drain_s: 5}
 """
 
@@ -189,6 +189,7 @@ async def world(
     said = {"delay_s": 0.0, "drawn": False, "balance_usd": Decimal(1000), "quota_credits": 10_000_000, **upstream}
     simulator = await start_simulator(SimulatorSettings(key=key, flavour=flavour, **said))
     yaml = GATEWAY_YAML.replace("FLAVOUR", flavour).replace("UPSTREAM", simulator.url).replace("STORE", store_url)
+    yaml = yaml.replace("DIRECTORY", str(directory))
     (directory / "gateway.yaml").write_text(yaml + gateway)
     (directory / "tenants.yaml").write_text(tenants.replace("TAG", tag))
     (directory / "tariff.yaml").write_text(tariff or (SHIPPED / "tariff.yaml").read_text())
