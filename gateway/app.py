@@ -6,11 +6,14 @@ running ones end and their holds are booked, and the store goes last.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
+from gateway.account.findings import Compared, Exhausted, Finding, Foreign, Recovered
+from gateway.account.guard import SharedAccount
 from gateway.build import budget_book, verifier
 from gateway.errors import GatewayError, LedgerUnavailable
 from gateway.exchange import Exchange
@@ -27,8 +30,10 @@ from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
 from gateway.ledger.store import Store
 from gateway.logs.lines import Logs, canonical
+from gateway.messages import Flavour
 from gateway.metrics.counting import Metrics
 from gateway.parse.limits import Limits
+from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
 from gateway.receipt import Receipt
@@ -93,6 +98,11 @@ class App:
         self._key = MasterKey(key.get_secret_value())
         self._embedded: EmbeddedStore | None = None
         self._failpoints = Failpoints(settings.failpoints)
+        rules = settings.upstream
+        self._account = SharedAccount(
+            floor=rules.floor_credits, exhausted_s=rules.exhausted_s, found=self._found, clock_s=time.monotonic
+        )
+        self._metrics.watch_account(self._account, promised=self._book.promised)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Running]:
@@ -121,6 +131,8 @@ class App:
             upstream = self._upstream()
             await upstream.start()
             stack.push_async_callback(upstream.close)
+            if self._settings.upstream.flavour is Flavour.DIRECT:
+                stack.push_async_callback(_ended, asyncio.create_task(self._look_at_account(upstream)))
             running = Running(0, 0, ledger, settler, self._metrics)
             self._failpoints.arm(verifier=who, upstream=upstream)
             await self._open_doors(stack, running, store, who, upstream)
@@ -154,6 +166,7 @@ class App:
             settling=running.settler,
             upstream=upstream,
             jobs=jobs,
+            account=self._account,
             hold_ceiling=settings.ledger.hold == "ceiling",
         )
         return Door(
@@ -242,6 +255,29 @@ class App:
                 if self._embedded is not None and error.code == "connection":
                     with contextlib.suppress(OSError, EmbeddedStoreError):
                         await self._embedded.start()
+
+    async def _look_at_account(self, upstream: Upstream) -> None:
+        """Ask for the balance of an exhausted account: nobody's call would find it filled again above the floor."""
+        while True:
+            await asyncio.sleep(self._settings.upstream.exhausted_s)
+            ticket = self._account.look()
+            if ticket is not None:
+                remaining = await balance_told_by(upstream)
+                if remaining is not None:
+                    self._account.looked(ticket, remaining)
+
+    def _found(self, finding: Finding) -> None:
+        """Count what was found of the shared account, and say it where it is a change."""
+        self._metrics.account(finding)
+        match finding:
+            case Exhausted(by, remaining):
+                self._logs.event("upstream_account_exhausted", by=by, remaining=remaining)
+            case Recovered(remaining):
+                self._logs.event("upstream_account_recovered", remaining=remaining)
+            case Foreign(credits, True):
+                self._logs.event("upstream_account_foreign_use", credits=credits)
+            case Compared(method, difference, True):
+                self._logs.event("upstream_balance_mismatch", method=method, difference=difference)
 
     def _ledger_failed(self, error: LedgerUnavailable) -> None:
         self._metrics.ledger_error(error.code)

@@ -325,12 +325,12 @@ class UpstreamLeak(UpstreamError):
 
 @dataclass(eq=False)
 class UpstreamExhausted(UpstreamError):
-    """The company's own account at the upstream has nothing left, or its key is refused.
+    """The company's own account at the upstream cannot bear the call beside its floor, or its key is refused.
 
-    `status` is what the upstream answered: 401, 402, 403 or 429.
+    `status` is what the upstream answered: 401, 402, 403 or 429; None when nothing was sent.
     """
 
-    status: int
+    status: int | None = None
     reason = "upstream_exhausted"
 
 

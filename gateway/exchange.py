@@ -10,27 +10,28 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from gateway.account.guard import Draw, SharedAccount
 from gateway.errors import (
     AboveCeiling,
     ClientGone,
-    GatewayError,
     LedgerUnavailable,
-    UpstreamExhausted,
-    UpstreamLeak,
-    UpstreamRedirect,
     UpstreamUnanswered,
     UpstreamUnreachable,
 )
 from gateway.jobs import ANSWER_BYTES_MAX, JobBook, job_id_in
 from gateway.ledger.budget import Balance, Path, tightest
 from gateway.ledger.contract import Closer, HoldId, Ledger, OpenHold, open_hold
-from gateway.messages import Call, Reply
+from gateway.messages import Account, Call, Reply
 from gateway.pricing.charge import Charge, Outcome, charge
 from gateway.pricing.job import Job
 from gateway.pricing.quote import Quote, quote
 from gateway.pricing.tariff import Method, Status, Tariff
 from gateway.receipt import Receipt
+from gateway.replies import closes_account, outcome_of, refuse_unfit
 from gateway.units import Credits
+
+# What a verdict names when the account shared by all callers refuses.
+SHARED_ACCOUNT = "shared-account"
 
 
 class Upstream(Protocol):
@@ -120,6 +121,7 @@ class Exchange:
         settling: ends holds.
         upstream: the back door.
         jobs: remembers who started an asynchronous job.
+        account: the upstream's account, shared by all callers.
         hold_ceiling: hold each line rounded up instead of the published, floored figure.
         clock_s: monotonic seconds, for durations only.
     """
@@ -132,6 +134,7 @@ class Exchange:
         settling: Settling,
         upstream: Upstream,
         jobs: JobBook,
+        account: SharedAccount,
         hold_ceiling: bool = False,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -140,6 +143,7 @@ class Exchange:
         self._settling = settling
         self._upstream = upstream
         self._jobs = jobs
+        self._account = account
         self._hold_ceiling = hold_ceiling
         self._clock_s = clock_s
 
@@ -147,22 +151,17 @@ class Exchange:
         """Tell one paid call from end to end.
 
         Raises:
-            AboveCeiling, BudgetExhausted, LedgerUnavailable, Busy: nothing was sent.
+            AboveCeiling, BudgetExhausted, LedgerUnavailable, Busy, and UpstreamExhausted without status: nothing was
+                sent.
             UpstreamError: see the error; what is due is booked. When the answer had begun, the client's connection is
                 already given up.
         """
         priced = self._price(order)
         _refuse_above(order.ceilings, priced.total)
         self._settling.admit()
-        receipt, hold_id = order.receipt, HoldId(order.call.request_id)
-        began_s = self._clock_s()
-        async with open_hold(self._ledger, self._settling, order.path, self._amount(priced), hold_id=hold_id) as opened:
-            receipt.hold_s = self._clock_s() - began_s
-            receipt.hold_id, receipt.held = hold_id, opened.hold.amount
-            try:
-                await self._held(order, priced, opened, client)
-            finally:
-                receipt.charged, receipt.flag = opened.charged, opened.flag
+        # Before the hold: what the account cannot bear leaves no trace in anybody's budget.
+        with self._account.admit(self._amount(priced), order.method.name) as draw:
+            await self._admitted(order, priced, draw, client)
 
     async def verdict(self, order: Order) -> Verdict:
         """Say what `serve` would do now, without doing it. Raises TenantUnknown, LedgerUnavailable."""
@@ -172,18 +171,22 @@ class Exchange:
         order.receipt.remaining = tightest(balances).remaining
         refusing = [b for b in balances if b.spent + b.held + amount > b.budget.limit]
         refused_by = tightest(tuple(refusing)).budget.name if refusing else None
+        if not self._account.bears(amount):
+            refused_by = SHARED_ACCOUNT
         if any(priced.total > ceiling.credits for ceiling in order.ceilings):
             refused_by = "ceiling"
         return Verdict(priced, amount, balances, refused_by)
 
     async def pass_free(self, call: Call, client: Client, receipt: Receipt) -> None:
         """Forward a call that costs nothing (`/info`, job polls). Raises UpstreamError."""
-        reply = await self._forwarded(call, receipt)
+        with self._account.free_call() as draw:
+            reply = await self._forwarded(call, receipt)
+            draw.answered(reply.account, outcome_of(reply))
         if reply.reported:
             # Nothing was held for it, and its job was booked when it was started: seen in the log, never booked twice.
             receipt.code = "charge_on_free_call"
         try:
-            _refuse_unfit(reply)
+            refuse_unfit(reply)
             await self._deliver(reply, client, None, receipt)
         finally:
             await reply.close()
@@ -200,22 +203,37 @@ class Exchange:
     def _amount(self, priced: Quote) -> Credits:
         return priced.ceiling if self._hold_ceiling else priced.total
 
-    async def _held(self, order: Order, priced: Quote, opened: OpenHold, client: Client) -> None:
+    async def _admitted(self, order: Order, priced: Quote, draw: Draw, client: Client) -> None:
+        """Hold. Until `draw` is told of an answer, the shared account counts the call as its own."""
+        receipt, hold_id = order.receipt, HoldId(order.call.request_id)
+        began_s = self._clock_s()
+        async with open_hold(self._ledger, self._settling, order.path, self._amount(priced), hold_id=hold_id) as opened:
+            receipt.hold_s = self._clock_s() - began_s
+            receipt.hold_id, receipt.held = hold_id, opened.hold.amount
+            try:
+                await self._held(order, priced, opened, draw, client)
+            finally:
+                receipt.charged, receipt.flag = opened.charged, opened.flag
+
+    async def _held(self, order: Order, priced: Quote, opened: OpenHold, draw: Draw, client: Client) -> None:
         """Forward, charge, respond. From `sent` on, whatever is not said otherwise costs the quote."""
         opened.sent(priced.total)
+        draw.sent()
         try:
             reply = await self._forwarded(order.call, order.receipt)
         except UpstreamUnreachable:
             _end(opened, charge(priced.total, Outcome.NEVER_SENT), final=True)
+            draw.answered(Account(), Outcome.NEVER_SENT)
             raise
         outcome = outcome_of(reply)
+        draw.answered(reply.account, outcome, reply.reported, exhausted=closes_account(reply))
         due = charge(priced.total, outcome, reply.reported)
         # A silent success may yet be cut short; every other answer's head has said all there is about money.
         _end(opened, due, final=outcome is not Outcome.SUCCEEDED)
         standing = _standing(opened, due.credits)
         order.receipt.remaining, order.receipt.binding = standing.remaining, standing.balance.budget.name
         try:
-            _refuse_unfit(reply)
+            refuse_unfit(reply)
             await self._deliver(await self._noted(order, reply), client, standing, order.receipt)
         except UpstreamUnanswered:
             if outcome is Outcome.SUCCEEDED:
@@ -230,7 +248,7 @@ class Exchange:
             reply = await self._upstream.forward(call)
         finally:
             receipt.upstream_head_s = self._clock_s() - began_s
-        receipt.upstream_status, receipt.account = reply.status, reply.account
+        receipt.upstream_status = reply.status
         return reply
 
     async def _noted(self, order: Order, reply: Reply) -> Reply:
@@ -265,47 +283,10 @@ class Exchange:
             receipt.upstream_s = (receipt.upstream_head_s or 0.0) + self._clock_s() - began_s
 
 
-_GATEWAY_TIMEOUT = 504
-
-
-def outcome_of(reply: Reply) -> Outcome:
-    """What an answer's head means for money."""
-    if reply.malformed:
-        return Outcome.MALFORMED
-    if reply.reported is not None:
-        return Outcome.REPORTED
-    if not reply.api_reached and reply.status == _GATEWAY_TIMEOUT:
-        # The marketplace's gateway had passed the call on, and then gave up waiting: it may have been done.
-        return Outcome.UNANSWERED
-    if not reply.api_reached and reply.status >= 400:  # noqa: PLR2004 - status classes
-        return Outcome.NOT_REACHED
-    if reply.status >= 500:  # noqa: PLR2004 - status classes
-        return Outcome.FAILED
-    return Outcome.REFUSED if reply.status >= 400 else Outcome.SUCCEEDED  # noqa: PLR2004 - status classes
-
-
 def _refuse_above(ceilings: tuple[Ceiling, ...], quoted: Credits) -> None:
     for ceiling in ceilings:
         if quoted > ceiling.credits:
             raise AboveCeiling(quoted=quoted, ceiling=ceiling.credits, source=ceiling.source)
-
-
-# Answers that speak of the company's own account or key, not of the caller's request.
-_ACCOUNT_STATUS = frozenset({401, 402})
-_MARKET_STATUS = frozenset({401, 403, 429})
-
-
-def _refuse_unfit(reply: Reply) -> None:
-    """Raise for answers that are not passed on: redirects, leaks, and what concerns the master account alone."""
-    refused: GatewayError | None = None
-    if reply.leaking:
-        refused = UpstreamLeak()
-    elif 300 <= reply.status < 400:  # noqa: PLR2004 - redirects, and 304 to a question nobody asked
-        refused = UpstreamRedirect()
-    elif reply.status in (_ACCOUNT_STATUS if reply.api_reached else _MARKET_STATUS):
-        refused = UpstreamExhausted(status=reply.status)
-    if refused is not None:
-        raise refused
 
 
 def _end(opened: OpenHold, due: Charge, *, final: bool) -> None:

@@ -43,11 +43,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an answer says of the master account. For metrics only; it never reaches a client."""
+    """What an answer says of the master account. It never reaches a client.
+
+    Attributes:
+        remaining: credits left after the call.
+        limit: credits of the plan's period.
+        reset_s: seconds until the period ends.
+        index: the balance's place among all balances of the account, rising.
+    """
 
     remaining: Credits | None = None
     limit: Credits | None = None
     reset_s: int | None = None
+    index: int | None = None
 
 
 async def _nothing() -> None:

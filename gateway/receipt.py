@@ -4,9 +4,8 @@ It is filled in as the request walks through the house; what was not reached sta
 no token, no body, and of the client's own words only those that passed a closed alphabet.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from gateway.messages import Account
 from gateway.units import Credits
 
 
@@ -37,7 +36,6 @@ class Receipt:
         started_s: monotonic seconds when the request arrived.
         hold_s, upstream_s, total_s: seconds spent on the hold, from sending to the upstream's last byte (or head,
             `upstream_head_s`), and in all.
-        account: what the answer said of the master account. Metrics only.
     """
 
     request_id: str
@@ -74,7 +72,6 @@ class Receipt:
     upstream_head_s: float | None = None
     upstream_s: float | None = None
     total_s: float | None = None
-    account: Account = field(default_factory=Account)
 
     @property
     def overrun(self) -> Credits:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from gateway.errors import TenantFrozen, TenantUnknown
-from gateway.ledger.window import Span, Window
+from gateway.ledger.window import Every, Span, Window
 from gateway.units import Credits
 
 
@@ -135,6 +135,11 @@ class BudgetBook:
         alone = [Path(name) for name, tenant in self._tenants.items() if not tenant.teams]
         return (*alone, *(Path(name, team) for name, team in teams))
 
+    @property
+    def promised(self) -> Credits:
+        """What all tenants together may spend within 31 days, by their own limits."""
+        return Credits.sum(_promised(tenant) for tenant in self._tenants.values() if not tenant.frozen)
+
     def admitting(self, path: Path) -> tuple[Budget, ...]:
         """As `on_path`, for a new hold.
 
@@ -182,6 +187,14 @@ class BudgetBook:
                 found += _named(team.each_user, f"each:{path.team}:{user}", "each_user")
             found += _named(tenant.users.get(path.user, ()), f"user:{user}", "user")
         return found
+
+
+# How often a window may begin anew within 31 days, at most.
+_BEGINNINGS = {Every.HOUR: 31 * 24, Every.DAY: 31, Every.WEEK: 5, Every.MONTH: 1, Every.TOTAL: 1}
+
+
+def _promised(tenant: TenantBudgets) -> Credits:
+    return min(rule.limit * _BEGINNINGS[rule.window.every] for rule in tenant.budgets)
 
 
 def _named(rules: tuple[Rule, ...], whose: str, level: str) -> tuple[Budget, ...]:

@@ -5,24 +5,29 @@
 3. Nothing here may fail a request.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway import __version__
+from gateway.account.findings import Compared, Finding, Foreign
+from gateway.account.guard import SharedAccount
 from gateway.errors import GatewayError
 from gateway.ledger.budget import Balance
 from gateway.ledger.contract import Settlement, State
+from gateway.metrics.account import ACCOUNT_SERIES, FOREIGN, MISMATCH, WEIGHED, account_readings
+from gateway.metrics.series import PREFIX as PREFIX  # noqa: PLC0414 - handed on to whoever reads an exposition
+from gateway.metrics.series import Reading, Series
+from gateway.metrics.series import counter as _counter
+from gateway.metrics.series import credits as _credits
+from gateway.metrics.series import gauge as _gauge
+from gateway.metrics.series import seconds as _seconds
 from gateway.metrics.tallies import OTHER, Closed, Spread, Tally
 from gateway.receipt import Receipt
-from gateway.units import MILLICREDITS_PER_CREDIT, Flag
-
-PREFIX = "dezgo_gateway_"
-
-Reading = Callable[[], float]
+from gateway.units import Credits, Flag
 
 # Seconds. An image takes from half a second to a minute; a refusal a few milliseconds.
 _LONG_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
@@ -38,35 +43,6 @@ _LEDGER_CODES = (
     *("timeout", "connection", "loading", "readonly", "oom", "misconfigured", "replicas", "busy", "auth"),
     *("cluster", "clock", "error", "poisoned"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One metric: its full name, what it says, and the names of its labels."""
-
-    name: str
-    says: str
-    labels: tuple[str, ...] = ()
-    kind: str = "counter"
-    per_unit: int = 1
-    bounds_s: tuple[float, ...] = ()
-
-
-def _counter(name: str, says: str, *labels: str) -> Series:
-    return Series(PREFIX + name, says, labels)
-
-
-def _credits(name: str, says: str, *labels: str) -> Series:
-    return Series(PREFIX + name, says, labels, per_unit=MILLICREDITS_PER_CREDIT)
-
-
-def _gauge(name: str, says: str, *labels: str) -> Series:
-    return Series(PREFIX + name, says, labels, "gauge")
-
-
-def _seconds(name: str, says: str, bounds_s: tuple[float, ...], *labels: str) -> Series:
-    return Series(PREFIX + name, says, labels, "histogram", bounds_s=bounds_s)
-
 
 CHARGED = _credits("credits_charged_total", "Credits calls were charged.", "tenant", "method", "flag")
 QUOTED = _credits("credits_quoted_total", "Quoted credits of calls that were held.", "tenant", "method")
@@ -94,8 +70,6 @@ SPENT = _gauge("budget_spent_credits", "Settled credits of a budget's window.", 
 HELD = _gauge("budget_held_credits", "Credits of a budget's open holds.", "tenant", "budget")
 REMAINING = _gauge("budget_remaining_credits", "Credits a budget can still hold.", "tenant", "budget")
 RESET = _gauge("budget_reset_seconds", "Seconds until a budget begins anew; absent if never.", "tenant", "budget")
-ACCOUNT_LEFT = _gauge("upstream_account_remaining_credits", "Credits left on the master account, as last answered.")
-ACCOUNT_LIMIT = _gauge("upstream_account_limit_credits", "Credits of the master account's plan, as last answered.")
 UNDER_WAY = _gauge("settles_under_way", "Ends of holds that are not booked yet.")
 ON_DISK = _gauge("settles_on_disk", "Ends of holds that wait on disk until the store takes them.")
 BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
@@ -103,7 +77,7 @@ BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
     *(SPOOL_FAULTS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S, LIMIT, SPENT, HELD, REMAINING, RESET),
-    *(ACCOUNT_LEFT, ACCOUNT_LIMIT, UNDER_WAY, ON_DISK, BUILD),
+    *(*ACCOUNT_SERIES, UNDER_WAY, ON_DISK, BUILD),
 )
 
 
@@ -137,7 +111,6 @@ class Metrics:
             if series.kind == "histogram"
         }
         self._balances: dict[tuple[str, str], Balance] = {}
-        self._account: dict[Series, float] = {}
         self._readings: dict[Series, Reading] = {}
         self._registry = CollectorRegistry()
         self._registry.register(_Shown(self._families))
@@ -165,6 +138,13 @@ class Metrics:
         """Count a call to the ledger that gave no usable answer, made beside the requests."""
         self._tallies[LEDGER_ERRORS].add((self._code(code),))
 
+    def account(self, finding: Finding) -> None:
+        """Count what was found of the shared account."""
+        if isinstance(finding, Foreign):
+            self._tallies[FOREIGN].add((), finding.credits.millicredits)
+        elif isinstance(finding, Compared):
+            self._tell(finding.difference, self._method(finding.method), counted=WEIGHED, summed=MISMATCH)
+
     def set_balances(self, balances: Iterable[tuple[str, Balance]]) -> None:
         """Show these budgets (tenant, balance) from now on, and no others.
 
@@ -186,12 +166,16 @@ class Metrics:
         log_lines_dropped: Reading,
     ) -> None:
         """Read these at every scrape; called in the scrape's thread."""
-        self._readings = {
+        self._readings |= {
             UNDER_WAY: settles_under_way,
             ON_DISK: settles_on_disk,
             SPOOL_FAULTS: spool_faults,
             LOG_DROPS: log_lines_dropped,
         }
+
+    def watch_account(self, account: SharedAccount, *, promised: Credits) -> None:
+        """Read the shared account at every scrape, and what is `promised` to all tenants beside it."""
+        self._readings |= account_readings(account, promised)
 
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type. Safe in a thread of its own."""
@@ -229,10 +213,13 @@ class Metrics:
             self._tallies[OVERRUN].add((tenant,), receipt.overrun.millicredits)
         drift = receipt.drift
         if drift is not None:
-            direction = "over" if drift.millicredits > 0 else "under" if drift else "equal"
-            self._tallies[COMPARED].add((method, direction))
-            if drift:
-                self._tallies[DRIFT].add((method, direction), abs(drift.millicredits))
+            self._tell(drift, method, counted=COMPARED, summed=DRIFT)
+
+    def _tell(self, difference: Credits, method: str, *, counted: Series, summed: Series) -> None:
+        direction = "over" if difference.millicredits > 0 else "under" if difference else "equal"
+        self._tallies[counted].add((method, direction))
+        if difference:
+            self._tallies[summed].add((method, direction), abs(difference.millicredits))
 
     def _timed(self, receipt: Receipt) -> None:
         method = self._method(receipt.method)
@@ -250,10 +237,6 @@ class Metrics:
         if receipt.upstream_status is not None:
             known = receipt.upstream_status in _STATUSES
             self._tallies[ANSWERS].add((str(receipt.upstream_status) if known else OTHER,))
-        account = receipt.account
-        for series, amount in ((ACCOUNT_LEFT, account.remaining), (ACCOUNT_LIMIT, account.limit)):
-            if amount is not None:
-                self._account[series] = float(amount.as_number())
 
     # --- one scrape ----------------------------------------------------------------------------------------
 
@@ -266,8 +249,6 @@ class Metrics:
                 family.add_metric(labels, buckets, total)
             yield family
         yield from self._budgets()
-        for series, value in self._account.copy().items():
-            yield _one(series, value)
         for series, reading in self._readings.items():
             yield _read(series, reading)
         yield _one(BUILD, 1.0, __version__)
@@ -313,10 +294,11 @@ def _summed(series: Series, sums: Iterable[tuple[tuple[str, ...], float]]) -> Co
 
 
 def _read(series: Series, reading: Reading) -> Metric:
-    """What `reading` says now; a series without a value when it fails."""
-    try:
-        value = float(reading())
-    except Exception:  # noqa: BLE001 - one reading that fails must not cost the whole scrape
+    """What `reading` says now; a series without a value when it fails or says nothing."""
+    value = None
+    with contextlib.suppress(Exception):  # one reading that fails must not cost the whole scrape
+        value = reading()
+    if value is None:
         return Metric(series.name.removesuffix("_total"), series.says, series.kind)
     return _summed(series, [((), value)]) if series.kind == "counter" else _one(series, value)
 

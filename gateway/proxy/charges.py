@@ -21,6 +21,7 @@ _CHARGE: dict[Flavour, tuple[str, Callable[[str], Credits]]] = {
 _NOT_REACHED = "x-rapidapi-proxy-response"
 
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+_INDEX = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,14 @@ def api_reached(flavour: Flavour, fields: Fields) -> bool:
 def account(flavour: Flavour, fields: Fields) -> Account:
     """What `fields` say of the master account."""
     if flavour is Flavour.DIRECT:
-        return Account(remaining=_read(_values(fields, "x-dezgo-balance-total-usd"), Credits.parse_usd))
-    reset = _values(fields, "x-ratelimit-credits-reset")
+        return Account(
+            remaining=_read(_values(fields, "x-dezgo-balance-total-usd"), Credits.parse_usd),
+            index=_whole(_values(fields, "x-dezgo-balance-index"), _INDEX),
+        )
     return Account(
         remaining=_read(_values(fields, "x-ratelimit-credits-remaining"), Credits.parse),
         limit=_read(_values(fields, "x-ratelimit-credits-limit"), Credits.parse),
-        reset_s=int(reset[0]) if len(reset) == 1 and _SECONDS.fullmatch(reset[0]) else None,
+        reset_s=_whole(_values(fields, "x-ratelimit-credits-reset"), _SECONDS),
     )
 
 
@@ -76,3 +79,7 @@ def _read(values: tuple[str, ...], read: Callable[[str], Credits]) -> Credits | 
         return read(values[0])
     except ValueError:
         return None
+
+
+def _whole(values: tuple[str, ...], digits: re.Pattern[str]) -> int | None:
+    return int(values[0]) if len(values) == 1 and digits.fullmatch(values[0]) else None

@@ -14,11 +14,15 @@ from pydantic import BaseModel
 from gateway.settings.explaining import options
 from gateway.settings.faults import ENVIRONMENT, Fault, Trail, nearest, spell
 from gateway.settings.scalars import Surprise, plain
+from gateway.units import Credits
 
 PREFIX = "DEZGO_GATEWAY__"
 
 # What begins like this and steps with two underscores later on was surely meant for us.
 _ALMOST = "DEZGO_GATEWAY_"
+
+# What is never text.
+_NUMBERS = (bool, int, float, Credits)
 
 
 @dataclass
@@ -99,7 +103,7 @@ def _leaves(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[_Leaf]:
             yield from _leaves(group, (*above, key))
         single = [kind for kind in kinds if kind not in groups]
         if single:
-            text = any(kind not in (bool, int, float) for kind in single)
+            text = any(kind not in _NUMBERS for kind in single)
             yield _Leaf((*above, key), text, many=get_origin(single[0]) is tuple)
 
 

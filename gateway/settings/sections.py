@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, 
 from gateway.messages import Flavour
 from gateway.settings.faults import refuse
 from gateway.settings.issuers import Identity
-from gateway.settings.shape import FilePath, Rules, Seconds, SecretRef, Text, web_schemes, web_url
+from gateway.settings.shape import Amount, FilePath, Rules, Seconds, SecretRef, Text, web_schemes, web_url
+from gateway.units import Credits
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -53,6 +54,12 @@ class Upstream(Rules):
     )
     read_timeout_s: Seconds = Field(default=60.0, gt=0, le=3600, description="Seconds between two pieces of a body.")
     connections_max: int = Field(default=200, ge=1, le=10_000, description="Connections open at the same time.")
+    floor_credits: Amount = Field(
+        default=Credits.ZERO, description="Credits of the account that are never spent; calls that would are refused."
+    )
+    exhausted_s: Seconds = Field(
+        default=30.0, gt=0, le=3600, description="Seconds between two attempts to find an exhausted account filled."
+    )
     ca_file: FilePath | None = Field(
         default=None, description="PEM file of the certificate authorities to trust; null takes the system's."
     )

@@ -106,7 +106,7 @@ class Book:
 
     @property
     def limit(self) -> Decimal:
-        """Credits at the start."""
+        """Credits at the start, and what was added since."""
         return self._start
 
     @property
@@ -118,6 +118,10 @@ class Book:
     def reset_s(self) -> int:
         """Whole seconds to the announced reset."""
         return max(0, int(self._reset_at - time.monotonic()))
+
+    def top_up(self, credits: Decimal) -> None:
+        """Add `credits` to the account."""
+        self._start += credits
 
     @contextmanager
     def promised(self, credits: Decimal) -> Iterator[None]:

@@ -20,7 +20,7 @@ from gateway.errors import (
     NotYourJob,
     Unauthenticated,
 )
-from gateway.exchange import Ceiling, Exchange, Order
+from gateway.exchange import SHARED_ACCOUNT, Ceiling, Exchange, Order
 from gateway.headers import forwardable
 from gateway.identity.credentials import find_token
 from gateway.identity.principal import Principal
@@ -195,7 +195,8 @@ class Door:
         verdict = await self._exchange.verdict(order)
         visit.receipt.outcome, visit.receipt.status = "dry_run", 200
         tight = min(balance.remaining for balance in verdict.balances)
-        advice = self._advice(order, tight) if verdict.refused_by else None
+        # No setting of the caller's fills the shared account.
+        advice = self._advice(order, tight) if verdict.refused_by not in (None, SHARED_ACCOUNT) else None
         return self._document(visit, quote_document(verdict, advice))
 
     def _advice(self, order: Order, remaining: Credits) -> Advice | None:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gateway.account.findings import Finding
+from gateway.account.guard import SharedAccount
 from gateway.errors import Busy, ClientGone, GatewayError
 from gateway.exchange import Ceiling, Exchange, Order, Standing
 from gateway.ledger.budget import BudgetBook, Path, Rule, TenantBudgets
@@ -114,19 +116,27 @@ class FakeJobs:
 class Stage:
     """A hall with fake doors: one tenant with `limit` credits, all wired together."""
 
-    def __init__(self, *answers: Reply | GatewayError, limit: int = 100, hold_ceiling: bool = False) -> None:
+    def __init__(
+        self, *answers: Reply | GatewayError, limit: int = 100, hold_ceiling: bool = False, floor: int = 0
+    ) -> None:
         book = BudgetBook({"studio": TenantBudgets((Rule(Credits.whole(limit), MONTH),))})
         self.ledger = MemoryLedger(book, hold_ttl_ms=60_000)
         self.settler = FakeSettler(self.ledger)
         self.upstream = FakeUpstream(list(answers))
         self.jobs = FakeJobs()
         self.client = FakeClient()
+        self.now_s = 0.0
+        self.found: list[Finding] = []
+        self.account = SharedAccount(
+            floor=Credits.whole(floor), exhausted_s=30.0, found=self.found.append, clock_s=lambda: self.now_s
+        )
         self.exchange = Exchange(
             tariff=TARIFF,
             ledger=self.ledger,
             settling=self.settler,
             upstream=self.upstream,
             jobs=self.jobs,
+            account=self.account,
             hold_ceiling=hold_ceiling,
         )
         self.receipt = Receipt("r1", 0.0)

@@ -83,6 +83,28 @@ def test_the_shared_paths_pass_every_budget_that_is_no_single_users() -> None:
     assert BOOK.tenants == ("studio", "web", "ice")
 
 
+@pytest.mark.parametrize(
+    ("budgets", "promised"),
+    [
+        ((rule(100, MONTH),), 100),
+        ((rule(100),), 100),
+        ((rule(10, DAY),), 310),
+        ((rule(10, WEEK),), 50),
+        ((rule(1, Window(Every.HOUR)),), 744),
+        ((rule(100, MONTH), rule(60), rule(2, DAY)), 60),
+        ((rule(100, MONTH), rule(2, DAY)), 62),
+    ],
+)
+def test_what_a_tenant_is_promised_is_the_least_its_limits_allow_in_a_month(
+    budgets: tuple[Rule, ...], promised: int
+) -> None:
+    assert BudgetBook({"t": TenantBudgets(budgets)}).promised == Credits.whole(promised)
+    two = BudgetBook(
+        {"t": TenantBudgets(budgets), "u": TenantBudgets((rule(7),)), "f": TenantBudgets(budgets, frozen=True)}
+    )
+    assert two.promised == Credits.whole(promised + 7)
+
+
 def test_any_number_of_users_is_answered_the_same_way() -> None:
     """What is remembered of paths is bounded; forgetting changes no answer."""
     first = BOOK.on_path(Path("studio", "ads", "ann"))

@@ -89,10 +89,10 @@ def test_what_is_not_known_is_left_out_and_what_is_zero_is_not() -> None:
     assert None not in canonical(Receipt("4f2a", 0.0)).values()
 
 
-def test_every_fact_of_a_receipt_has_its_place_but_the_master_account() -> None:
+def test_every_fact_of_a_receipt_has_its_place() -> None:
     kept = {field.name.removesuffix("_s") for field in fields(Receipt)}
     shown = {name.removesuffix("_ms") for name in canonical(replace(RECEIPT, **_filled()))}
-    assert kept - shown == {"started", "account", "hold_id"}
+    assert kept - shown == {"started", "hold_id"}
 
 
 def _filled() -> dict[str, Any]:

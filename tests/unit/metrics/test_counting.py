@@ -13,12 +13,15 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import __version__, errors
+from gateway.account.findings import Compared
+from gateway.account.guard import SharedAccount
 from gateway.ledger.budget import Balance, Budget
 from gateway.ledger.contract import HoldId, Settlement, State
 from gateway.ledger.window import Every, Span, Window
 from gateway.messages import Account
 from gateway.metrics.counting import BALANCES_MAX, CATALOGUE, PREFIX, Metrics
 from gateway.metrics.tallies import Closed, Spread, Tally
+from gateway.pricing.charge import Outcome
 from gateway.receipt import Receipt
 from gateway.units import Credits, Flag
 
@@ -47,6 +50,10 @@ REFUSED = Receipt("4f2b", 0.0, route="text2image", tenant="acme", reason="budget
 
 def metrics(**rules: Any) -> Metrics:
     return Metrics(**{"methods": ["text2image", "upscale"], "routes": ["text2image", "info", "unmatched"], **rules})
+
+
+def shared_account() -> SharedAccount:
+    return SharedAccount(floor=Credits.ZERO, exhausted_s=30.0, found=lambda _: None, clock_s=lambda: 0.0)
 
 
 def samples(shown: Metrics) -> Samples:
@@ -143,17 +150,6 @@ def test_what_happens_beside_requests_is_counted() -> None:
     assert found["settlements_total", ("uncertain", "settled")] == 1
     assert found["settles_given_up_total", ()] == 1
     assert found["ledger_errors_total", ("connection",)] == 1
-
-
-def test_the_master_account_is_shown_as_last_answered_and_not_before() -> None:
-    shown = metrics()
-    shown.record(SERVED)
-    assert not [name for name, _ in samples(shown) if name.startswith("upstream_account")]
-    shown.record(replace(SERVED, account=Account(remaining=Credits(500), limit=Credits.whole(20_000))))
-    shown.record(SERVED)
-    found = samples(shown)
-    assert found["upstream_account_remaining_credits", ()] == 0.5
-    assert found["upstream_account_limit_credits", ()] == 20_000
 
 
 def test_a_receipt_that_cannot_be_counted_raises_nothing_and_is_counted_as_such() -> None:
@@ -296,7 +292,11 @@ def test_budgets_in_one_scrape_are_bounded_and_those_of_unshown_tenants_left_out
 def full() -> Metrics:
     """Metrics with at least one sample of every series."""
     shown = metrics()
-    shown.record(replace(SERVED, charged=Credits.whole(25), account=Account(Credits.whole(1), Credits.whole(2))))
+    shown.record(replace(SERVED, charged=Credits.whole(25)))
+    shown.account(Compared("upscale", Credits(5_000), news=False))
+    account = shared_account()
+    account.free_call().answered(Account(Credits.whole(1), Credits.whole(2)), Outcome.SUCCEEDED)
+    shown.watch_account(account, promised=Credits.whole(3))
     shown.record(replace(REFUSED, reason="ledger_unavailable", code="oom"))
     shown.settled(Settlement(HoldId("4f2a"), State.EXPIRED, Credits.whole(19), Flag.UNCERTAIN, applied=True))
     shown.set_balances([("acme", balance())])

@@ -110,6 +110,23 @@ def test_an_unreadable_number_of_the_account_is_none(fields: Fields) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "index"),
+    [
+        (("7",), 7),
+        (("0",), 0),
+        (("9" * 15,), 10**15 - 1),
+        ((), None),
+        *(((value,), None) for value in ("", " ", "-1", "+1", "1.0", "1e3", "0x1", "١", "9" * 16, "1, 2")),
+        (("7", "7"), None),
+    ],
+)
+def test_a_balance_index_is_one_whole_number_or_none(values: tuple[str, ...], index: int | None) -> None:
+    fields = tuple(("x-dezgo-balance-index", value) for value in values)
+    assert account(Flavour.DIRECT, fields) == Account(index=index)
+    assert account(Flavour.RAPIDAPI, fields) == Account()
+
+
+@pytest.mark.parametrize(
     ("text", "allow_http"),
     [
         ("https://api.dezgo.com", False),

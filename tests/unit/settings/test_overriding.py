@@ -9,6 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gateway.settings import SecretRef, SettingsError
+from gateway.units import Credits
 from tests.unit.settings.files import ENVIRON, GATEWAY, changed, load, only_fault, write
 
 PREFIX = "DEZGO_GATEWAY__"
@@ -23,6 +24,7 @@ PREFIX = "DEZGO_GATEWAY__"
         ("OPS__PORT", "0", "ops", "port", 0),
         ("UPSTREAM__FLAVOUR", "rapidapi", "upstream", "flavour", "rapidapi"),
         ("UPSTREAM__CA_FILE", "", "upstream", "ca_file", None),
+        ("UPSTREAM__FLOOR_CREDITS", "12.5", "upstream", "floor_credits", Credits(12_500)),
         ("LEDGER__DEADLINE_S", "0.25", "ledger", "deadline_s", 0.25),
         ("LEDGER__URL", "redis://store:6379/0", "ledger", "url", "redis://store:6379/0"),
         ("LEDGER__ALLOW_UNSAFE_STORE", "true", "ledger", "allow_unsafe_store", True),

@@ -65,6 +65,17 @@ def test_room_kept_for_a_call_cannot_be_promised_twice() -> None:
         pass
 
 
+def test_an_account_that_is_topped_up_bears_more() -> None:
+    book = new_book(flavour="rapidapi", quota_credits=30)
+    take(book, "19")
+    with pytest.raises(ExhaustedError), book.promised(Decimal(12)):
+        pass
+    book.top_up(Decimal(1))
+    assert (book.balance, book.limit) == (Decimal(12), Decimal(31))
+    with book.promised(Decimal(12)):
+        pass
+
+
 def test_the_account_starts_as_its_flavour_says() -> None:
     assert new_book(balance_usd=Decimal("2.5")).limit == 25_000
     assert new_book(flavour="rapidapi", quota_credits=300).limit == 300

@@ -1,0 +1,43 @@
+"""The series of the shared account, and what a scrape reads of it. What is not known is absent."""
+
+from gateway.account.guard import SharedAccount
+from gateway.metrics.series import Reading, Series, counter, credits, gauge
+from gateway.units import Credits
+
+ACCOUNT_LEFT = gauge("upstream_account_remaining_credits", "Credits left on the master account, as last answered.")
+ACCOUNT_LIMIT = gauge("upstream_account_limit_credits", "Credits of the master account's plan, as last answered.")
+ACCOUNT_DRAWN = gauge("upstream_account_in_flight_credits", "Credits of calls that no answered balance holds yet.")
+ACCOUNT_SHUT = gauge("upstream_account_exhausted", "Whether calls are refused for the master account's sake, 0 or 1.")
+PROMISED = gauge("tenants_promised_credits", "Credits all tenants together may spend in 31 days by their own limits.")
+OVERSOLD = gauge("upstream_account_oversubscription_ratio", "Credits promised to tenants per credit left upstream.")
+FOREIGN = credits("upstream_foreign_credits_total", "Credits that left the master account by no call of this gateway.")
+WEIGHED = counter(
+    "balance_comparisons_total", "Reported charges compared with the change of the balance.", "method", "direction"
+)
+MISMATCH = credits(
+    "balance_mismatch_credits_total", "Credits the balance fell over or under the charge.", "method", "direction"
+)
+
+ACCOUNT_SERIES: tuple[Series, ...] = (
+    *(ACCOUNT_LEFT, ACCOUNT_LIMIT, ACCOUNT_DRAWN, ACCOUNT_SHUT, PROMISED, OVERSOLD, FOREIGN, WEIGHED, MISMATCH),
+)
+
+
+def account_readings(account: SharedAccount, promised: Credits) -> dict[Series, Reading]:
+    """What a scrape reads of the shared account."""
+
+    def known(amount: Credits | None) -> float | None:
+        return None if amount is None else amount.as_number()
+
+    def oversold() -> float | None:
+        left = account.remaining
+        return promised.millicredits / left.millicredits if left else None
+
+    return {
+        ACCOUNT_LEFT: lambda: known(account.remaining),
+        ACCOUNT_LIMIT: lambda: known(account.limit),
+        ACCOUNT_DRAWN: lambda: known(account.in_flight),
+        ACCOUNT_SHUT: lambda: account.exhausted,
+        PROMISED: promised.as_number,
+        OVERSOLD: oversold,
+    }
