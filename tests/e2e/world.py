@@ -29,7 +29,7 @@ SHIPPED = Path(__file__).parents[2] / "config"
 GATEWAY_YAML = """
 listen: {host: 127.0.0.1, port: 0}
 ops: {host: 127.0.0.1, port: 0}
-upstream: {flavour: FLAVOUR, allow_http: true, url: "UPSTREAM"}
+upstream: {flavour: FLAVOUR, allow_http: true, url: "UPSTREAM", exhausted_s: 600}
 identity:
   issuers:
     - issuer: tests
