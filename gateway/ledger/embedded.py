@@ -67,8 +67,8 @@ class EmbeddedStore:
 
     Args:
         data_dir: made with mode 0700 when missing; an existing one is taken as it is.
-        fsync: `everysec` may lose a second of writes when the machine fails (not when a process does), `always`
-            nothing. An adopted store keeps the setting it was started with.
+        fsync: `everysec` may lose a second of writes when the machine fails, and those that waited for a slow disk when
+            the store is killed; `always` nothing. An adopted store keeps the setting it was started with.
         start_timeout_s: until the store answers, reading its journal included.
         stop_timeout_s: for an orderly end; after that the store is killed.
     """

@@ -121,7 +121,7 @@ class Ledger(Rules):
         default=Path(".dezgo-gateway"), description="Directory of the bundled Valkey and of unsent settles."
     )
     fsync: Literal["everysec", "always"] = Field(
-        default="everysec", description="How often the bundled Valkey makes its journal safe from power loss."
+        default="always", description="When the bundled Valkey makes a write safe: before it answers, or every second."
     )
     hold: Literal["quote", "ceiling"] = Field(
         default="quote", description="What is set aside: the floored quote, or each line rounded up."

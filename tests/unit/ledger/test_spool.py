@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -164,6 +165,26 @@ async def test_the_file_of_a_living_process_is_left_alone_and_a_dead_ones_is_tak
             assert await third.adopt() is None
         await other.release(adopted)
     assert files(tmp_path) == []
+
+
+async def test_a_new_file_that_another_removed_before_it_was_locked_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made and not locked yet, it looks like a dead one's."""
+    flock = fcntl.flock
+    removed: list[Path] = []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.extend(files(tmp_path))
+            removed[0].unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    async with living(tmp_path) as spool:
+        assert await spool.keep(end())
+    assert len(removed) == 1
+    assert await left(tmp_path) == [end()]
 
 
 async def test_a_file_taken_over_and_not_finished_is_found_again(tmp_path: Path) -> None:

@@ -117,6 +117,11 @@ def test_the_shipped_gateway_file_says_the_codes_own_defaults(shipped: Settings)
     assert shipped.model_dump(include=set(GatewayFile.model_fields)) == defaults.model_dump()
 
 
+def test_the_shipped_store_answers_no_write_before_it_is_safe(shipped: Settings) -> None:
+    """With `everysec` it puts writes off while its disk is slow, and forgets them when it is killed then."""
+    assert shipped.ledger.fsync == "always"
+
+
 def keys(model: BaseModel) -> Iterator[str]:
     for name, value in model:
         yield name

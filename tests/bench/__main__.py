@@ -1,0 +1,41 @@
+"""`python -m tests.bench <what>`: figures that no test may assert, each with its seed."""
+
+import argparse
+import asyncio
+import json
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench.faults import faults
+
+
+def main() -> int:
+    """Run one bench; 0 when what it found is sound."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    benches = parser.add_subparsers(dest="bench", required=True)
+    killing = benches.add_parser("faults", help="kill gateway and store under load and compare the books")
+    killing.add_argument("--kills", type=int, default=100)
+    killing.add_argument("--seed", type=int, default=None, help="of the plan; a fresh one unless given")
+    killing.add_argument("--workers", type=int, default=12)
+    killing.add_argument("--fsync", choices=("everysec", "always"), default="always")
+    killing.add_argument("--directory", type=Path, default=None, help="empty, to look at afterwards")
+    killing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    return _faults(parser.parse_args())
+
+
+def _faults(said: argparse.Namespace) -> int:
+    seed = secrets.randbelow(2**31) if said.seed is None else said.seed
+    with tempfile.TemporaryDirectory() as fresh:
+        found = asyncio.run(
+            faults(said.directory or Path(fresh), kills=said.kills, seed=seed, workers=said.workers, fsync=said.fsync)
+        )
+    figures = found.as_json()
+    lines = [json.dumps(figures)] if said.json else [f"{name:<26}{value}" for name, value in figures.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if found.sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
