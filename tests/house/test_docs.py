@@ -85,7 +85,7 @@ def test_no_word_of_where_or_how_this_was_made() -> None:
     """No index addresses, no paths of a machine."""
     for path in [*ROOT.glob("requirements/*"), *ROOT.glob("*.toml"), *ROOT.glob("*.md"), ROOT / "Dockerfile"]:
         text = path.read_text("utf-8")
-        assert not re.search(r"/work/|/opt/(?:pypi|wheels)|index-url|pypi\.org|--find-links", text), path.name
+        assert not re.search(r"index-url|find-links|file://|/root/|/home/", text), path.name
 
 
 def test_every_query_names_metrics_that_exist() -> None:
