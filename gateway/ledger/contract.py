@@ -3,7 +3,7 @@
 1. At every grant, `spent + held <= limit` in every budget on the path: all are checked and written together, or
    none is.
 2. A hold ends exactly once: settled, or expired at its deadline (booked at the held amount, `uncertain`). A late
-   settle corrects an expired hold, once.
+   settle corrects an expired hold, once. What an operator may change after that: see `adjustment.py`.
 3. Identity before balance: the same hold id again changes nothing and answers what is known.
 4. A hold is settled in the windows that admitted it, however late.
 5. Only the keeper's own clock decides about windows and deadlines.

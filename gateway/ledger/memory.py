@@ -5,11 +5,13 @@ One process, no durability. It is the model the real keeper is compared with, an
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.errors import BudgetExhausted, HoldClosed
 from gateway.ledger import keys
+from gateway.ledger.adjustment import Adjusted, AdjustmentRefused, OperationId, Warrant
 from gateway.ledger.budget import Balance, BudgetBook, Path, binding
 from gateway.ledger.contract import Audit, Difference, Hold, HoldId, Settlement, State
 from gateway.ledger.recount import Recount
@@ -40,6 +42,7 @@ class MemoryLedger:
         self._spent: dict[tuple[str, keys.Place], Credits] = defaultdict(lambda: Credits.ZERO)
         self._held: dict[tuple[str, keys.Place], Credits] = defaultdict(lambda: Credits.ZERO)
         self._records: dict[tuple[str, HoldId], _Record] = {}
+        self._operations: dict[tuple[str, OperationId], tuple[object, Any]] = {}
         self.journal: dict[str, list[dict[str, str]]] = defaultdict(list)
 
     async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
@@ -120,6 +123,41 @@ class MemoryLedger:
                 ended.append(Settlement(record.hold.hold_id, State.EXPIRED, record.charged, record.flag, applied=True))
         return tuple(ended)
 
+    async def refund(self, tenant: str, hold_id: HoldId, amount: Credits | None, warrant: Warrant) -> Adjusted:
+        """See `Adjusting.refund`."""
+        return self._adjusted(tenant, hold_id, ("refund", amount), warrant)
+
+    async def correct(self, tenant: str, hold_id: HoldId, charged: Credits, warrant: Warrant) -> Adjusted:
+        """See `Adjusting.correct`."""
+        return self._adjusted(tenant, hold_id, ("adjust", charged), warrant)
+
+    def _adjusted(self, tenant: str, hold_id: HoldId, what: tuple[str, Credits | None], warrant: Warrant) -> Adjusted:
+        known = self._operations.get((tenant, warrant.operation_id))
+        if known is not None:
+            if known[0] != (hold_id, *what):
+                raise AdjustmentRefused("other")
+            done: Adjusted = known[1]
+            return replace(done, applied=False)
+        record = self._records.get((tenant, hold_id))
+        if record is None or record.hold is None:
+            raise AdjustmentRefused("unknown")
+        if record.state is State.OPEN:
+            raise AdjustmentRefused("open")
+        op, before = what[0], record.charged
+        amount = before if what[1] is None else what[1]
+        if op == "refund" and (not amount or amount > before):
+            raise AdjustmentRefused("too_much")
+        after = before - amount if op == "refund" else amount
+        for place in keys.places_of(record.hold.balances):
+            self._spent[tenant, place] += after - before
+        record.state, record.charged, record.flag = State.SETTLED, after, Flag.CONFIRMED
+        moved = amount if op == "refund" else before
+        said = {"id": warrant.operation_id, "of": hold_id, "actor": warrant.actor, "reason": warrant.reason}
+        self._write(op, replace(record.hold, amount=moved), after, Flag.CONFIRMED, said)
+        adjusted = Adjusted(warrant.operation_id, hold_id, before, after, applied=True)
+        self._operations[tenant, warrant.operation_id] = ((hold_id, *what), adjusted)
+        return adjusted
+
     async def audit(self, tenant: str) -> Audit:
         """See `Ledger.audit`."""
         counted = Recount()
@@ -137,7 +175,9 @@ class MemoryLedger:
         spent = Credits(counted.spent_in_all)
         return Audit(tenant, counted.entries, len(counted.places), spent, tuple(differences))
 
-    def _write(self, kind: str, hold: Hold, charged: Credits | None, flag: Flag | None) -> None:
+    def _write(
+        self, kind: str, hold: Hold, charged: Credits | None, flag: Flag | None, said: Mapping[str, str] | None = None
+    ) -> None:
         entry = {
             "op": kind,
             "id": hold.hold_id,
@@ -147,4 +187,4 @@ class MemoryLedger:
         }
         if charged is not None and flag is not None:
             entry |= {"charged": str(charged.millicredits), "flag": flag}
-        self.journal[hold.path.tenant].append(entry)
+        self.journal[hold.path.tenant].append(entry | dict(said or {}))

@@ -11,10 +11,9 @@ from typing import Any
 from gateway.errors import LedgerPoisoned
 from gateway.ledger import keys
 from gateway.ledger.contract import Audit, Difference
+from gateway.ledger.journal import pages
 from gateway.ledger.store import Script, Store
 from gateway.units import Credits
-
-_PAGE = 1_000
 
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
@@ -24,6 +23,8 @@ MOVES: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "settle": ((0, 1), (-1, 0)),
     "expire": ((0, 1), (-1, 0)),
     "correct": ((-1, 1), (0, 0)),
+    "refund": ((-1, 0), (0, 0)),
+    "adjust": ((-1, 1), (0, 0)),
 }
 
 
@@ -90,22 +91,12 @@ async def recount(store: Store, snapshot: Script, tenant: str, *, retention_ms: 
 
 async def _count(store: Store, counted: Recount, tenant: str, seen: str, last: str) -> str:
     """Count all entries after `seen` up to `last`; returns the id of the last one counted."""
-    while last not in {seen, "0-0"}:
-        page = await store.call(
-            "XRANGE", keys.journal(tenant), seen if seen == "-" else f"({seen}", last, "COUNT", _PAGE
-        )
-        for entry_id, entry in page:
-            counted.count(_fields(entry))
-            seen = entry_id
-        if not page:
-            break
+    if last not in {seen, "0-0"}:
+        async for page in pages(store, tenant, first=seen if seen == "-" else f"({seen}", last=last):
+            for entry in page:
+                counted.count(entry.fields)
+                seen = entry.entry_id
     return seen
-
-
-def _fields(entry: Sequence[str] | Mapping[str, str]) -> Mapping[str, str]:
-    if isinstance(entry, Mapping):
-        return entry
-    return dict(zip(entry[::2], entry[1::2], strict=True))
 
 
 def _whole_or_less(stored: object) -> int:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.ledger import keys
+from gateway.ledger.adjusting import RedisAdjusting
+from gateway.ledger.adjustment import Adjusting, OperationId, Warrant
 from gateway.ledger.budget import Budget, BudgetBook, Path, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import Audit, Hold, HoldId, Ledger, Settlement
 from gateway.ledger.memory import MemoryLedger
@@ -30,6 +32,11 @@ def real_ms() -> int:
 def new_tenant() -> str:
     """A name nobody has used: every test has books of its own in a store that all tests share."""
     return f"t{os.getpid()}-{next(_tenants)}"
+
+
+def warrant(operation_id: str = "op") -> Warrant:
+    """An operator's word, under this id."""
+    return Warrant(OperationId(operation_id), "kim", "ticket 7")
 
 
 def book(
@@ -56,6 +63,10 @@ class Keeper(Protocol):
 
     async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> Ledger:
         """A keeper of these books that goes by `book`."""
+        ...
+
+    async def adjusting(self) -> Adjusting:
+        """An operator's hand on these books. For the keeper in memory, of the ledger made last."""
         ...
 
     async def past(self, instant_ms: int) -> None:
@@ -87,6 +98,10 @@ class MemoryKeeper:
         if self.made is None:
             self.made = MemoryLedger(book, hold_ttl_ms=hold_ttl_ms, clock_ms=lambda: self.now_ms)
         self.made._book, self.made._hold_ttl_ms = book, hold_ttl_ms
+        return self.made
+
+    async def adjusting(self) -> MemoryLedger:
+        assert self.made is not None
         return self.made
 
     async def past(self, instant_ms: int) -> None:
@@ -130,6 +145,9 @@ class StoreKeeper:
         made = RedisLedger(self.open(), book, hold_ttl_ms=hold_ttl_ms, clock_ms=lambda: real_ms() + self.ahead_ms)
         await made.register()
         return made
+
+    async def adjusting(self) -> RedisAdjusting:
+        return RedisAdjusting(self.store)
 
     async def past(self, instant_ms: int) -> None:
         while await self.now_ms() < instant_ms:  # noqa: ASYNC110 - the store's clock is asked, it tells nobody

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from gateway.errors import GatewayError
+from gateway.ledger.adjustment import Adjusting, AdjustmentRefused
 from gateway.ledger.budget import BudgetBook, Path, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import Hold, HoldId, Ledger, Settlement, State
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.window import Every, Window
 from gateway.units import Credits, Flag
-from tests.contract.keepers import StoreKeeper, new_tenant, real_ms, swept
+from tests.contract.keepers import StoreKeeper, new_tenant, real_ms, swept, warrant
 
 _T = TypeVar("_T")
 
@@ -75,10 +76,15 @@ class TwoKeepers(RuleBasedStateMachine):
         self.memory._hold_ttl_ms = ttl_ms
         return self.answer(work(self.memory)), self.answer(work(self.real[ttl_ms]))
 
+    def adjusted(self, work: Callable[[Adjusting], Awaitable[object]]) -> None:
+        """Both are adjusted alike: the same answer, or the same refusal."""
+        expected = self.answer(work(self.memory))
+        assert expected == self.answer(work(self.run(self.keeper.adjusting())))
+
     def answer(self, work: Awaitable[object]) -> object:
         try:
             return self.run(work)
-        except GatewayError as error:
+        except (GatewayError, AdjustmentRefused) as error:
             return type(error).__name__, vars(error)
 
     def who(self, number: int) -> Path:
@@ -118,6 +124,16 @@ class TwoKeepers(RuleBasedStateMachine):
     def void(self, number: int) -> None:
         hold_id = HoldId(f"h{number}")
         assert self.both(lambda ledger: ledger.void(self.who(number), hold_id, Credits(1))) == (None, None)
+
+    @rule(number=NUMBERS, amount=st.none() | AMOUNTS, operation=NUMBERS)
+    def refund(self, number: int, amount: int | None, operation: int) -> None:
+        given, back = HoldId(f"h{number}"), None if amount is None else Credits(amount)
+        self.adjusted(lambda hand: hand.refund(self.tenant, given, back, warrant(f"o{operation}")))
+
+    @rule(number=NUMBERS, charged=AMOUNTS, operation=NUMBERS)
+    def correct(self, number: int, charged: int, operation: int) -> None:
+        given = HoldId(f"h{number}")
+        self.adjusted(lambda hand: hand.correct(self.tenant, given, Credits(charged), warrant(f"o{operation}")))
 
     @precondition(lambda self: self.holds)
     @rule()

@@ -1,0 +1,97 @@
+"""`dezgo-gateway ledger …`: the commands that look at the books, and those that adjust them, on live data."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli_ends import guarded, settings_of, wrong
+from gateway.settings import Settings
+
+ledger_app = typer.Typer(no_args_is_help=True, help="Look at the books, and adjust them, while calls go on.")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Directory with gateway.yaml, tariff.yaml and tenants.yaml.")
+]
+TenantOption = Annotated[str, typer.Option(help="Whose books.")]
+ActorOption = Annotated[str, typer.Option(help="Who wants it; it is written into the journal.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; it is written into the journal.")]
+IdOption = Annotated[
+    str | None,
+    typer.Option("--id", help="The operation's id. Without one, the same words again are the same operation."),
+]
+HoldArgument = Annotated[str, typer.Argument(help="Id of a hold: the request id, as in the log and in `x-request-id`.")]
+
+
+@ledger_app.command("audit")
+def audit(config: ConfigOption = None) -> None:
+    """Recount every tenant's balances from its journal, on live data. Ends with 1 when anything differs."""
+    from gateway.commands.showing import audited
+
+    sound: list[bool] = []
+    _run(config, lambda settings: audited(settings, sound))
+    if not all(sound):
+        raise typer.Exit(1)
+
+
+@ledger_app.command("list")
+def listing(
+    tenant: TenantOption,
+    uncertain: Annotated[bool, typer.Option("--uncertain", help="Only charges that are uncertain.")] = False,
+    unconfirmed: Annotated[bool, typer.Option("--unconfirmed", help="Only charges nobody confirmed.")] = False,
+    since: Annotated[str | None, typer.Option(help="An instant such as 2026-11-30T00:00:00Z.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="No more than the newest so many.")] = 1000,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """List what ended holds are charged, from the journal: who, when, how much, how sure."""
+    from gateway.commands.books import Wanted, listed
+
+    wanted = Wanted(tenant, uncertain=uncertain, unconfirmed=unconfirmed, since=since, most=most, json=json)
+    _run(config, lambda settings: listed(settings, wanted))
+
+
+@ledger_app.command("refund")
+def refund(
+    hold_id: HoldArgument,
+    tenant: TenantOption,
+    actor: ActorOption,
+    reason: ReasonOption,
+    credits: Annotated[str | None, typer.Option(help="How much to give back; all of it unless said.")] = None,
+    operation: IdOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Give back what an ended hold was charged, or part of it, in the windows that bore it."""
+    from gateway.commands.books import Word, refunded
+
+    word = Word(tenant, actor, reason, operation)
+    _run(config, lambda settings: refunded(settings, hold_id, credits, word))
+
+
+@ledger_app.command("correct")
+def correct(
+    hold_id: HoldArgument,
+    tenant: TenantOption,
+    credits: Annotated[str, typer.Option(help="What is to be booked; the same amount confirms it.")],
+    actor: ActorOption,
+    reason: ReasonOption,
+    operation: IdOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Book another charge for an ended hold, such as the one on the upstream's invoice."""
+    from gateway.commands.books import Word, corrected
+
+    word = Word(tenant, actor, reason, operation)
+    _run(config, lambda settings: corrected(settings, hold_id, credits, word))
+
+
+def _run(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    from gateway.commands.offline import Refused
+    from gateway.commands.serving import run
+
+    settings = settings_of(config)
+    try:
+        guarded(lambda: run(work(settings)))
+    except Refused as refused:
+        wrong(str(refused))

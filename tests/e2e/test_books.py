@@ -1,0 +1,195 @@
+"""An operator's commands on the books of a gateway that goes on serving: list, refund, correct, and audits between."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.ledger.adjustment import REFUSALS
+from gateway.ledger.budget import BudgetBook, Rule, TenantBudgets
+from gateway.ledger.budget import Path as Payer
+from gateway.ledger.contract import HoldId
+from gateway.ledger.embedded import EmbeddedStore
+from gateway.ledger.redis import RedisLedger
+from gateway.ledger.store import Store
+from gateway.ledger.window import Every, Window
+from gateway.units import Credits, Flag
+from tests.e2e.world import GATEWAY_YAML, SHIPPED, World
+
+ROOT = Path(__file__).parents[2]
+WHO = ("--actor", "kim", "--reason", "ticket 7")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+async def run(config: Path, environ: Mapping[str, str], *words: str) -> Ran:
+    """`dezgo-gateway ledger …` in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "ledger", *words, "--config", str(config)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env={"PATH": os.defpath, "NO_COLOR": "1", "COLUMNS": "500", **environ},
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+@dataclass
+class Desk:
+    """An operator beside a running gateway."""
+
+    here: World
+    config: Path
+
+    async def __call__(self, *words: str, name: str = "rich") -> Ran:
+        key = self.here.settings.secrets.upstream_key
+        assert key is not None
+        environ = {"DEZGO_API_KEY": key.get_secret_value(), "TOKEN_SECRET": self.here._secret}
+        tenant = () if words[0] == "audit" else ("--tenant", self.here.tenant(name))
+        ran = await run(self.config, environ, *words, *tenant)
+        self.here.canary.look("command", ran.out + ran.err)
+        return ran
+
+    async def holds(self, *words: str) -> list[dict[str, object]]:
+        """What `ledger list` says."""
+        ran = await self("list", "--json", *words)
+        assert ran.status == 0, ran.err
+        return [json.loads(line) for line in ran.out.splitlines()]
+
+
+@pytest.fixture
+def desk(here: World, tmp_path: Path) -> Desk:
+    (config,) = [path.parent for path in tmp_path.glob("*/gateway.yaml")]
+    return Desk(here, config)
+
+
+async def three_calls(here: World) -> None:
+    """One whose answer never came, one whose charge nobody named, and a plain one."""
+    here.simulator.faults.next("cut:head", "charge:missing")
+    for _ in range(3):
+        await here.generate()
+    await here.settled()
+
+
+async def spent(here: World) -> Credits:
+    (balance,) = await here.balances()
+    assert not balance.held
+    return balance.spent
+
+
+async def test_an_uncertain_charge_is_listed_and_refunded_while_the_gateway_serves(desk: Desk, here: World) -> None:
+    await three_calls(here)
+    (doubtful,) = await desk.holds("--uncertain")
+    assert (doubtful["credits"], doubtful["flag"], doubtful["by"]) == (19, "uncertain", "settle")
+    assert str(doubtful["path"]) == f"{here.tenant('rich')}/-/ann"
+    assert doubtful["hold"] in {line.get("request_id") for line in here.lines()}
+    ran = await desk("refund", str(doubtful["hold"]), *WHO)
+    assert (ran.status, ran.err) == (0, "")
+    assert f"hold {doubtful['hold']}: 19 -> 0 credits" in ran.out
+    assert await spent(here) == Credits.whole(38)
+    await here.generate()
+    assert await desk.holds("--uncertain") == []
+    assert {hold["credits"] for hold in await desk.holds()} == {0, 19}
+    assert (await here.audit()).differences == ()
+    assert await spent(here) == Credits.whole(57)
+
+
+async def test_the_same_command_again_changes_nothing_and_another_id_no_more_than_is_booked(
+    desk: Desk, here: World
+) -> None:
+    await three_calls(here)
+    (doubtful,) = await desk.holds("--unconfirmed")
+    refund = ("refund", str(doubtful["hold"]), "--credits", "12", *WHO)
+    for words in ("-> 7 credits", "was done before, nothing changed"):
+        ran = await desk(*refund)
+        assert (ran.status, words in ran.out) == (0, True)
+    refused = await desk(*refund, "--id", "again")
+    assert (refused.status, refused.out, refused.err) == (1, "", REFUSALS["too_much"] + "\n")
+    assert await spent(here) == Credits.whole(45)
+
+
+async def test_a_correction_books_what_the_invoice_says_and_confirms_it(desk: Desk, here: World) -> None:
+    await three_calls(here)
+    (doubtful,) = await desk.holds("--unconfirmed")
+    ran = await desk("correct", str(doubtful["hold"]), "--credits", "20.5", *WHO)
+    assert (ran.status, "19 -> 20.5 credits" in ran.out) == (0, True)
+    assert await desk.holds("--unconfirmed") == []
+    assert await spent(here) == Credits.parse("58.5")
+    audit = await desk("audit")
+    assert audit.status == 0
+    assert f"{here.tenant('rich')}: 7 entries, 1 balances, 58.5 credits: agrees" in audit.out
+
+
+async def test_what_is_listed_can_be_narrowed_to_a_time_and_a_number(desk: Desk, here: World) -> None:
+    await three_calls(here)
+    first, second, third = await desk.holds()
+    assert await desk.holds("--since", str(third["at"])) == [third]
+    assert await desk.holds("--most", "2") == [second, third]
+    assert await desk.holds("--uncertain", "--unconfirmed") == [first, second]
+    text = (await desk("list")).out.splitlines()
+    assert [line.split("  ")[1] for line in text[:3]] == [first["hold"], second["hold"], third["hold"]]
+    assert text[3] == "3 holds, 57 credits"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("refund", "never", *WHO), 1, REFUSALS["unknown"]),
+        (("refund", "x", "--credits", "-1", *WHO), 2, "--credits"),
+        (("refund", "x", "--actor", "=kim", "--reason", "why"), 2, "the actor begins with"),
+        (("correct", "x", "--credits", "all", *WHO), 2, "--credits"),
+        (("list", "--since", "yesterday"), 2, "2026-11-30T00:00:00Z"),
+        (("list", "--since", "2026-11-30"), 2, "needs its time zone"),
+        (("list", "--since", "0001-01-01T00:00:00Z"), 2, "needs its time zone"),
+    ],
+)
+async def test_what_was_asked_wrongly_is_said_and_nothing_is_written(
+    desk: Desk, words: tuple[str, ...], status: int, says: str
+) -> None:
+    ran = await desk(*words)
+    assert (ran.status, ran.out, says in ran.err) == (status, "", True)
+    assert (await desk.here.audit()).entries == 0
+
+
+async def test_a_tenant_nobody_knows_is_no_empty_book(desk: Desk) -> None:
+    ran = await desk("list", name="nobody")
+    assert (ran.status, "no such tenant" in ran.err) == (2, True)
+
+
+async def test_the_commands_adopt_the_store_a_gateway_runs_and_leave_it_running(tmp_path: Path) -> None:
+    yaml = GATEWAY_YAML.replace("FLAVOUR", "direct").replace("UPSTREAM", "http://127.0.0.1:9")
+    (tmp_path / "gateway.yaml").write_text(yaml.replace('{url: "STORE"}', f'{{data_dir: "{tmp_path}/data"}}'))
+    (tmp_path / "tenants.yaml").write_text("tenants: {solo: {budgets: [{credits: 100, every: total}]}}")
+    (tmp_path / "tariff.yaml").write_bytes((SHIPPED / "tariff.yaml").read_bytes())
+    environ = {"DEZGO_API_KEY": "DEZGO-" + "A" * 32, "TOKEN_SECRET": "s" * 43}
+    limits = BudgetBook({"solo": TenantBudgets((Rule(Credits.whole(100), Window(Every.TOTAL)),))})
+    async with EmbeddedStore(tmp_path / "data" / "store") as embedded:
+        store = Store(embedded.url, deadline_s=10.0, connections_max=2)
+        ledger = RedisLedger(store, limits, hold_ttl_ms=60_000)
+        held = await ledger.hold(Payer("solo"), Credits.whole(19), hold_id=HoldId("h"))
+        await ledger.settle(held, Credits.whole(19), Flag.UNCERTAIN)
+        ran = await run(tmp_path, environ, "refund", "h", "--tenant", "solo", *WHO)
+        assert (ran.status, "19 -> 0 credits" in ran.out) == (0, True), ran.err
+        assert embedded.owned
+        (balance,) = await ledger.balances(Payer("solo"))
+        assert balance.spent == Credits.ZERO
+        await store.close()
+    # Nobody runs it now: the command starts it, and stops it again.
+    ran = await run(tmp_path, environ, "list", "--tenant", "solo", "--json")
+    assert (ran.status, json.loads(ran.out)["credits"]) == (0, 0), ran.err
+    assert not (tmp_path / "data" / "store" / "store.sock").exists()
