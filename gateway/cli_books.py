@@ -86,6 +86,45 @@ def correct(
     _run(config, lambda settings: corrected(settings, hold_id, credits, word))
 
 
+@ledger_app.command("grant")
+def grant(
+    tenant: TenantOption,
+    budget: Annotated[str, typer.Option(help="Its name, such as tenant/month, team:ads/week or each:ann/day.")],
+    credits: Annotated[str, typer.Option(help="How many, on top of the limit.")],
+    actor: ActorOption,
+    reason: ReasonOption,
+    until: Annotated[str | None, typer.Option(help="When it lapses, such as 2026-11-30T00:00:00Z.")] = None,
+    window: Annotated[bool, typer.Option("--window", help="It lapses with the budget's window of now.")] = False,
+    operation: IdOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Raise the limit of one budget, in its window of now, until the grant lapses."""
+    from gateway.commands.books import Word
+    from gateway.commands.granting import Gift, granted
+
+    if window == (until is not None):
+        wrong("say when it lapses: either --window or --until")
+    word, gift = Word(tenant, actor, reason, operation), Gift(budget, credits, until)
+    _run(config, lambda settings: granted(settings, gift, word))
+
+
+@ledger_app.command("revoke")
+def revoke(
+    grant_id: Annotated[str, typer.Argument(help="The operation id that `ledger grant` printed.")],
+    tenant: TenantOption,
+    actor: ActorOption,
+    reason: ReasonOption,
+    operation: IdOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take a live grant back, whole."""
+    from gateway.commands.books import Word
+    from gateway.commands.granting import revoked
+
+    word = Word(tenant, actor, reason, operation)
+    _run(config, lambda settings: revoked(settings, grant_id, word))
+
+
 def _run(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
     from gateway.commands.offline import Refused
     from gateway.commands.serving import run

@@ -124,12 +124,12 @@ async def listed(settings: Settings, wanted: Wanted) -> None:
     since_ms = 0 if wanted.since is None else instant_ms(wanted.since)
     async with books_of(settings, wanted.tenant) as store:
         found = await ended(store, wanted.tenant, flags=wanted.flags, since_ms=since_ms, most=wanted.most)
-    console = _console()
+    out = console()
     for entry in found:
-        console.print(json.dumps(_document(entry)) if wanted.json else _line(entry), markup=False)
+        out.print(json.dumps(_document(entry)) if wanted.json else _line(entry), markup=False)
     if not wanted.json:
         total = Credits.sum(_booked(entry) for entry in found)
-        console.print(f"{len(found)} holds, {total} credits", markup=False)
+        out.print(f"{len(found)} holds, {total} credits", markup=False)
 
 
 def _booked(entry: Entry) -> Credits:
@@ -169,10 +169,15 @@ async def corrected(settings: Settings, hold_id: str, credits: str, word: Word) 
 
 
 def _tell(done: Adjusted) -> None:
-    how = "booked" if done.applied else "was done before, nothing changed (--id makes it another operation)"
-    moved = f"{done.before} -> {done.after} credits"
-    _console().print(f"hold {done.hold_id}: {moved}, operation {done.operation_id}: {how}", markup=False)
+    tell(f"hold {done.hold_id}: {done.before} -> {done.after} credits", done.operation_id, applied=done.applied)
 
 
-def _console() -> Console:
+def tell(what: str, operation_id: OperationId, *, applied: bool) -> None:
+    """Print what was done under which id."""
+    how = "booked" if applied else "was done before, nothing changed (--id makes it another operation)"
+    console().print(f"{what}, operation {operation_id}: {how}", markup=False)
+
+
+def console() -> Console:
+    """Where commands on the books print: plain lines, never wrapped."""
     return Console(highlight=False, soft_wrap=True)

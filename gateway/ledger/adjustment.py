@@ -8,6 +8,9 @@ Promises, on top of those of `contract.py`:
 3. A refund never gives back more than is booked for the hold. A hold that is open is left alone.
 4. An operator's word is the last: a hold that was adjusted is settled, and a late settle finds it ended.
 5. What is moved is moved in the windows that admitted the hold.
+6. A grant raises the limit of one budget, in the window of now, until it lapses: at an instant of its own or with the
+   window. It is never more than its amount in all; taken back, it no longer counts. What was spent meanwhile stays
+   spent.
 """
 
 import re
@@ -28,6 +31,11 @@ REFUSALS: Final = {
     "open": "the hold is open: it will be settled or expire first",
     "too_much": "more than is booked for this hold",
     "other": "this operation id was used for something else",
+    "budget": "the tenant has no budget of this name",
+    "nothing": "a grant is of more than nothing",
+    "until": "a grant lapses later than now and no later than the window it is for",
+    "full": "this budget has too many grants with ends of their own",
+    "lapsed": "no grant under this id is live: it has lapsed, was taken back, or never was",
 }
 
 
@@ -84,6 +92,25 @@ class Adjusted:
     applied: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A budget was granted credits, or a grant was taken back.
+
+    Attributes:
+        operation_id: by which operation.
+        budget: the budget's name.
+        amount: how much.
+        until_ms: when it lapses, ms since the epoch by the keeper's clock; None when it never does.
+        applied: false when the operation had been done before and this call changed nothing.
+    """
+
+    operation_id: OperationId
+    budget: str
+    amount: Credits
+    until_ms: int | None
+    applied: bool
+
+
 class Adjusting(Protocol):
     """Changes the books on an operator's word. See the promises at the head of this file.
 
@@ -97,4 +124,23 @@ class Adjusting(Protocol):
 
     async def correct(self, tenant: str, hold_id: HoldId, charged: Credits, warrant: Warrant) -> Adjusted:
         """Book `charged` for an ended hold, whatever was booked for it before. The same amount confirms it."""
+        ...
+
+    async def grant(self, tenant: str, budget: str, amount: Credits, until_ms: int | None, warrant: Warrant) -> Granted:
+        """Raise the limit of the budget of this name by `amount`, for its window of now.
+
+        Args:
+            tenant: whose budget.
+            budget: its name, such as `tenant/month` or `each:ann/day`.
+            amount: credits on top of its limit.
+            until_ms: when the grant lapses, no later than the window; None means with the window.
+            warrant: on whose word.
+
+        Raises:
+            TenantUnknown: nobody configured the tenant.
+        """
+        ...
+
+    async def revoke(self, tenant: str, granted: OperationId, warrant: Warrant) -> Granted:
+        """Take a live grant back, whole."""
         ...

@@ -3,19 +3,21 @@
 The journal alone must give every balance; a difference is a fault of the ledger, never corrected here.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gateway.errors import LedgerPoisoned
 from gateway.ledger import keys
 from gateway.ledger.contract import Audit, Difference
+from gateway.ledger.grants import live, whole
 from gateway.ledger.journal import pages
 from gateway.ledger.store import Script, Store
 from gateway.units import Credits
 
-_WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
+# How often each kind adds its amount to the grants of its one budget; all others never do.
+GRANTS: Mapping[str, int] = {"grant": 1, "revoke": -1}
 
 # What each kind of entry moves, in multiples of (amount, charged), on (spent, held).
 MOVES: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
@@ -25,14 +27,9 @@ MOVES: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "correct": ((-1, 1), (0, 0)),
     "refund": ((-1, 0), (0, 0)),
     "adjust": ((-1, 1), (0, 0)),
+    "grant": ((0, 0), (0, 0)),
+    "revoke": ((0, 0), (0, 0)),
 }
-
-
-def whole(stored: object) -> int:
-    """A stored amount, read as strictly as the scripts read it. Raises ValueError for anything else."""
-    if not _WHOLE.fullmatch(str(stored)):
-        raise ValueError("not a whole amount")
-    return int(str(stored))
 
 
 class Recount:
@@ -41,6 +38,7 @@ class Recount:
     def __init__(self) -> None:
         self.spent: dict[keys.Place, int] = defaultdict(int)
         self.held: dict[keys.Place, int] = defaultdict(int)
+        self._granted: dict[keys.Place, dict[int | None, int]] = defaultdict(lambda: defaultdict(int))
         self.entries = 0
         self.spent_in_all = 0
 
@@ -54,14 +52,23 @@ class Recount:
             (spent_amount, spent_charged), (held_amount, _) = MOVES[entry["op"]]
             amount, charged = int(entry["amount"]), int(entry.get("charged", "0"))
             places = keys.read(entry["budgets"])
+            granted = amount * GRANTS.get(entry["op"], 0)
+            until_ms = _until(entry["until"]) if granted else None
         except (KeyError, ValueError):
             raise LedgerPoisoned("poisoned") from None
         moved = spent_amount * amount + spent_charged * charged
         for place in places:
             self.spent[place] += moved
             self.held[place] += held_amount * amount
+            if granted:
+                self._granted[place][until_ms] += granted
         self.entries += 1
         self.spent_in_all += moved
+
+    def granted(self, place: keys.Place, now_ms: int) -> int:
+        """The grants of this balance that have not lapsed at `now_ms`."""
+        found = self._granted.get(place, {})
+        return sum(amount for until_ms, amount in found.items() if until_ms is None or now_ms < until_ms)
 
     @property
     def places(self) -> list[keys.Place]:
@@ -86,7 +93,7 @@ async def recount(store: Store, snapshot: Script, tenant: str, *, retention_ms: 
         now_ms, last, stored = int(answer[0]), answer[1], answer[2:]
         seen = await _count(store, counted, tenant, seen, last)
         if counted.places == places:
-            return _compared(tenant, counted, places, stored, now_ms - retention_ms)
+            return _compared(tenant, counted, stored, now_ms, now_ms - retention_ms)
 
 
 async def _count(store: Store, counted: Recount, tenant: str, seen: str, last: str) -> str:
@@ -99,28 +106,30 @@ async def _count(store: Store, counted: Recount, tenant: str, seen: str, last: s
     return seen
 
 
-def _whole_or_less(stored: object) -> int:
+def _until(written: str) -> int | None:
+    return int(written) if written else None
+
+
+def _or_less(read: Callable[[], int]) -> int:
     """The amount, or -1, which no count gives, for what is none."""
     try:
-        return whole(stored)
+        return read()
     except ValueError:
         return -1
 
 
-def _compared(
-    tenant: str, counted: Recount, places: Sequence[keys.Place], stored: Sequence[Any], kept_from_ms: int
-) -> Audit:
+def _compared(tenant: str, counted: Recount, stored: Sequence[Any], now_ms: int, kept_from_ms: int) -> Audit:
     differences: list[Difference] = []
     compared = 0
-    for place, spent, held in zip(places, stored[::2], stored[1::2], strict=True):
+    for place, spent, held, granted in zip(counted.places, stored[::3], stored[1::3], stored[2::3], strict=True):
         if place.span.end_ms is not None and place.span.end_ms <= kept_from_ms:
             continue
         compared += 1
-        for name, count, value in (
-            ("spent", counted.spent[place], spent),
-            ("held", counted.held[place], held),
+        for name, count, kept in (
+            ("spent", counted.spent[place], _or_less(partial(whole, spent))),
+            ("held", counted.held[place], _or_less(partial(whole, held))),
+            ("granted", counted.granted(place, now_ms), _or_less(partial(live, granted, now_ms))),
         ):
-            kept = _whole_or_less(value)
             if count != kept:
                 differences.append(Difference(str(place), name, count, kept))
     return Audit(tenant, counted.entries, compared, Credits(counted.spent_in_all), tuple(differences))

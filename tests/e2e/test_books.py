@@ -146,6 +146,46 @@ async def test_what_is_listed_can_be_narrowed_to_a_time_and_a_number(desk: Desk,
     assert text[3] == "3 holds, 57 credits"
 
 
+GRANT = ("grant", "--budget", "tenant/total", "--credits", "17.5", *WHO)
+
+
+async def test_a_grant_opens_an_exhausted_budget_at_once_and_its_caller_sees_it(desk: Desk, here: World) -> None:
+    for status in (200, 200, 402):
+        assert (await here.generate(name="poor")).status == status
+    await here.settled()
+    ran = await desk(*GRANT, "--window", name="poor")
+    assert (ran.status, "tenant/total: 17.5 credits more, for good" in ran.out) == (0, True), ran.err
+    answer = await here.generate(name="poor")
+    assert (answer.status, answer.fields["x-ratelimit-credits-limit"]) == (200, "57")
+    await here.settled()
+    document = (await here.ask("GET", "/gateway/budget", headers=here.key("poor"))).json()
+    (budget,) = document["budgets"]
+    shown = {name: budget[name] for name in ("limit", "granted", "spent", "remaining")}
+    assert shown == {"limit": 57.5, "granted": 17.5, "spent": 57, "remaining": 0.5}
+    found = await here.metrics()
+    labels = f'budget="tenant/total",tenant="{here.tenant("poor")}"'
+    for name, value in (("limit", 57.5), ("granted", 17.5), ("remaining", 0.5)):
+        assert f"dezgo_gateway_budget_{name}_credits{{{labels}}} {value}" in found
+    refused = await here.generate(name="poor")
+    assert (refused.status, refused.json()["limit"], refused.json()["remaining"]) == (402, 57.5, 0.5)
+    assert (await here.audit("poor")).differences == ()
+
+
+async def test_a_grant_typed_twice_is_one_grant_and_can_be_taken_back(desk: Desk, here: World) -> None:
+    for words in ("booked", "was done before"):
+        ran = await desk(*GRANT, "--until", "2100-01-01T00:00:00+01:00", name="poor")
+        assert (ran.status, words in ran.out) == (0, True), ran.err
+    assert "until 2099-12-31T23:00:00.000Z" in ran.out
+    given = ran.out.partition("operation ")[2].partition(":")[0]
+    assert (await here.balances("poor"))[0].limit == Credits.parse("57.5")
+    for status in (0, 1):
+        taken = await desk("revoke", given, *WHO, "--id", f"take-{status}", name="poor")
+        assert taken.status == status
+    assert taken.err == REFUSALS["lapsed"] + "\n"
+    assert (await here.balances("poor"))[0].limit == Credits.whole(40)
+    assert (await desk("audit")).status == 0
+
+
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
@@ -153,6 +193,10 @@ async def test_what_is_listed_can_be_narrowed_to_a_time_and_a_number(desk: Desk,
         (("refund", "x", "--credits", "-1", *WHO), 2, "--credits"),
         (("refund", "x", "--actor", "=kim", "--reason", "why"), 2, "the actor begins with"),
         (("correct", "x", "--credits", "all", *WHO), 2, "--credits"),
+        (GRANT, 2, "either --window or --until"),
+        ((*GRANT, "--window", "--until", "2100-01-01T00:00:00Z"), 2, "either --window or --until"),
+        ((*GRANT, "--until", "2020-01-01T00:00:00Z"), 1, REFUSALS["budget"]),
+        (("revoke", "never", *WHO), 1, REFUSALS["lapsed"]),
         (("list", "--since", "yesterday"), 2, "2026-11-30T00:00:00Z"),
         (("list", "--since", "2026-11-30"), 2, "needs its time zone"),
         (("list", "--since", "0001-01-01T00:00:00Z"), 2, "needs its time zone"),
