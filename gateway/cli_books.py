@@ -125,6 +125,36 @@ def revoke(
     _run(config, lambda settings: revoked(settings, grant_id, word))
 
 
+@ledger_app.command("export")
+def export(
+    tenant: TenantOption,
+    out: Annotated[Path, typer.Option(help="A file that does not exist yet.")],
+    kind: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")] = "jsonl",
+    before: Annotated[str | None, typer.Option(help="Only entries before an instant.")] = None,
+    trim: Annotated[bool, typer.Option("--trim", help="Then drop from the journal what was exported.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write the journal to a file, from its oldest entry on; amounts in millicredits."""
+    from gateway.commands.exporting import Export, exported
+
+    _run(config, lambda settings: exported(settings, Export(tenant, kind, out, before, trim)))
+
+
+@ledger_app.command("trim")
+def trim(
+    tenant: TenantOption,
+    before: Annotated[str | None, typer.Option(help="Drop entries before an instant; they must be exported.")] = None,
+    retention: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="Days after which entries may go unexported.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Replace the journal's oldest entries by what they amount to; audits stay as sound as before."""
+    from gateway.commands.exporting import trimmed
+
+    _run(config, lambda settings: trimmed(settings, tenant, before, retention))
+
+
 def _run(config: Path | None, work: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
     from gateway.commands.offline import Refused
     from gateway.commands.serving import run

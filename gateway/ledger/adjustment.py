@@ -35,6 +35,7 @@ REFUSALS: Final = {
     "nothing": "a grant is of more than nothing",
     "until": "a grant lapses later than now and no later than the window it is for",
     "full": "this budget has too many grants with ends of their own",
+    "kept": "not all of it was exported: export it first, or state --retention for what is older than that",
     "lapsed": "no grant under this id is live: it has lapsed, was taken back, or never was",
 }
 

@@ -1,6 +1,6 @@
 """Journal: reading what the scripts wrote, page by page, while they go on writing. Nothing here writes."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.ledger import keys
@@ -33,7 +33,7 @@ class Entry:
         return self.fields.get("of") if op in ADJUSTS else self.fields.get("id") if op in (*ENDS, "hold") else None
 
 
-async def pages(store: Store, tenant: str, *, first: str = "-", last: str = "+") -> AsyncIterator[list[Entry]]:
+async def pages(store: Store, tenant: str, *, first: str = "-", last: str = "+") -> AsyncGenerator[list[Entry], None]:
     """The entries from id `first` (`(id` for those after it) to id `last`, oldest first, page by page."""
     while True:
         found = await store.call("XRANGE", keys.journal(tenant), first, last, "COUNT", _PAGE)
@@ -43,6 +43,12 @@ async def pages(store: Store, tenant: str, *, first: str = "-", last: str = "+")
         if len(page) < _PAGE:
             return
         first = f"({page[-1].entry_id}"
+
+
+async def first_id(store: Store, tenant: str) -> str:
+    """The id of the journal's oldest entry, empty for none. While it stays the same, nothing was trimmed."""
+    found = await store.call("XRANGE", keys.journal(tenant), "-", "+", "COUNT", 1)
+    return str(found[0][0]) if found else ""
 
 
 async def last_of(store: Store, tenant: str, hold_id: str) -> Entry | None:

@@ -35,6 +35,11 @@ def operation(tenant: str, operation_id: str) -> str:
     return f"{PREFIX}:{{{tenant}}}:operation:{operation_id}"
 
 
+def exported(tenant: str) -> str:
+    """Up to which entry the tenant's journal was exported."""
+    return f"{PREFIX}:{{{tenant}}}:exported"
+
+
 def job(tenant: str, job_id: str) -> str:
     """Marks an asynchronous job of the upstream as started by this tenant."""
     return f"{PREFIX}:{{{tenant}}}:job:{job_id}"

@@ -8,13 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from gateway.errors import LedgerPoisoned
+from gateway.errors import LedgerPoisoned, LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.contract import Audit, Difference
 from gateway.ledger.grants import live, whole
-from gateway.ledger.journal import pages
+from gateway.ledger.journal import first_id, pages
 from gateway.ledger.store import Script, Store
 from gateway.units import Credits
+
+# A trim may come in between.
+_TRIES = 5
+
+# What trimmed entries amount to, balance by balance.
+OPENING = "opening"
 
 # How often each kind adds its amount to the grants of its one budget; all others never do.
 GRANTS: Mapping[str, int] = {"grant": 1, "revoke": -1}
@@ -42,28 +48,64 @@ class Recount:
         self.entries = 0
         self.spent_in_all = 0
 
-    def count(self, entry: Mapping[str, str]) -> None:
-        """Add one entry.
+    def count(self, entry: Mapping[str, str]) -> int:
+        """Add one entry; returns by how much it moved `spent` in each of its balances (an opening: in all).
 
         Raises:
             LedgerPoisoned: not an entry this ledger writes.
         """
         try:
-            (spent_amount, spent_charged), (held_amount, _) = MOVES[entry["op"]]
-            amount, charged = int(entry["amount"]), int(entry.get("charged", "0"))
-            places = keys.read(entry["budgets"])
-            granted = amount * GRANTS.get(entry["op"], 0)
-            until_ms = _until(entry["until"]) if granted else None
+            moved = self._open(entry) if entry["op"] == OPENING else self._move(entry)
         except (KeyError, ValueError):
             raise LedgerPoisoned("poisoned") from None
+        self.entries += 1
+        self.spent_in_all += moved
+        return moved
+
+    def _move(self, entry: Mapping[str, str]) -> int:
+        (spent_amount, spent_charged), (held_amount, _) = MOVES[entry["op"]]
+        amount, charged = int(entry["amount"]), int(entry.get("charged", "0"))
+        places = keys.read(entry["budgets"])
+        granted = amount * GRANTS.get(entry["op"], 0)
+        until_ms = _until(entry["until"]) if granted else None
         moved = spent_amount * amount + spent_charged * charged
         for place in places:
             self.spent[place] += moved
             self.held[place] += held_amount * amount
             if granted:
                 self._granted[place][until_ms] += granted
-        self.entries += 1
-        self.spent_in_all += moved
+        return moved
+
+    def _open(self, entry: Mapping[str, str]) -> int:
+        places = keys.read(entry["budgets"])
+        columns = (entry["spent"].split(), entry["held"].split(), entry["granted"].split(";") if places else ())
+        rows = [
+            (place, int(spent), int(held), [_grant(part) for part in granted.split()])
+            for place, spent, held, granted in zip(places, *columns, strict=True)
+        ]
+        for place, spent, held, grants in rows:
+            self.spent[place] += spent
+            self.held[place] += held
+            for amount, until_ms in grants:
+                self._granted[place][until_ms] += amount
+        return int(entry["amount"])
+
+    def opening(self, now_ms: int, *, kept_from_ms: int) -> list[str]:
+        """All that was counted, as an opening writes it: amount, budgets, spent, held, granted.
+
+        Balances whose window ended by `kept_from_ms` are forgotten by the store, and here; lapsed grants likewise.
+        """
+        kept = [place for place in self.places if not _forgotten(place, kept_from_ms)]
+        granted = [
+            " ".join(
+                f"{amount}|{'' if until_ms is None else until_ms}"
+                for until_ms, amount in self._granted.get(place, {}).items()
+                if amount and (until_ms is None or now_ms < until_ms)
+            )
+            for place in kept
+        ]
+        sums = (" ".join(str(column[place]) for place in kept) for column in (self.spent, self.held))
+        return [str(self.spent_in_all), keys.written(kept), *sums, ";".join(granted)]
 
     def granted(self, place: keys.Place, now_ms: int) -> int:
         """The grants of this balance that have not lapsed at `now_ms`."""
@@ -82,9 +124,20 @@ async def recount(store: Store, snapshot: Script, tenant: str, *, retention_ms: 
     Balances whose window ended `retention_ms` ago are forgotten by the store, not by the journal: they are not
     compared.
 
+    A trim meanwhile moves entries into an opening; then all is counted anew.
+
     The balances are read together with the journal's last id, and the journal is counted up to exactly that id; when it
     names balances that were not read, they are read again.
     """
+    for _ in range(_TRIES):
+        first = await first_id(store, tenant)
+        audit = await _recounted(store, snapshot, tenant, retention_ms)
+        if await first_id(store, tenant) == first:
+            return audit
+    raise LedgerUnavailable("busy")
+
+
+async def _recounted(store: Store, snapshot: Script, tenant: str, retention_ms: int) -> Audit:
     counted, seen = Recount(), "-"
     while True:
         places = counted.places
@@ -110,6 +163,15 @@ def _until(written: str) -> int | None:
     return int(written) if written else None
 
 
+def _grant(written: str) -> tuple[int, int | None]:
+    amount, until = written.split("|")
+    return int(amount), _until(until)
+
+
+def _forgotten(place: keys.Place, kept_from_ms: int) -> bool:
+    return place.span.end_ms is not None and place.span.end_ms <= kept_from_ms
+
+
 def _or_less(read: Callable[[], int]) -> int:
     """The amount, or -1, which no count gives, for what is none."""
     try:
@@ -122,7 +184,7 @@ def _compared(tenant: str, counted: Recount, stored: Sequence[Any], now_ms: int,
     differences: list[Difference] = []
     compared = 0
     for place, spent, held, granted in zip(counted.places, stored[::3], stored[1::3], stored[2::3], strict=True):
-        if place.span.end_ms is not None and place.span.end_ms <= kept_from_ms:
+        if _forgotten(place, kept_from_ms):
             continue
         compared += 1
         for name, count, kept in (

@@ -44,6 +44,14 @@ local function sound(open, journal)
   redis.call('XLEN', journal)
 end
 
+-- Whether stream id `a` is `b` or comes after it.
+local function reaches(a, b)
+  local a_ms, a_n = string.match(a, '^(%d+)%-(%d+)$')
+  local b_ms, b_n = string.match(b, '^(%d+)%-(%d+)$')
+  a_ms, b_ms = whole(a_ms, 'id'), whole(b_ms, 'id')
+  return a_ms > b_ms or (a_ms == b_ms and whole(a_n, 'id') >= whole(b_n, 'id'))
+end
+
 local function digits(number)
   return string.format('%d', number)
 end

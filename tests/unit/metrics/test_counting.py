@@ -275,8 +275,7 @@ def test_budgets_are_shown_as_the_ledger_last_said_and_gone_when_it_says_nothing
 def test_a_limit_is_shown_with_its_live_grants_and_these_beside_it() -> None:
     shown = metrics()
     shown.set_balances([("acme", replace(balance(), granted=Credits(7_500)))])
-    found, labels = samples(shown), ("tenant/day", "acme")
-    assert (found["budget_limit_credits", labels], found["budget_granted_credits", labels]) == (107.5, 7.5)
+    assert [samples(shown)[f"budget_{n}_credits", ("tenant/day", "acme")] for n in ("limit", "granted")] == [107.5, 7.5]
 
 
 def test_a_budget_that_never_resets_has_no_reset_and_nothing_is_infinite() -> None:
