@@ -14,14 +14,17 @@ from typing import TextIO
 from gateway.build import budget_book, verifier
 from gateway.errors import GatewayError, LedgerUnavailable
 from gateway.exchange import Exchange
+from gateway.failpoints import Failpoints
 from gateway.identity.jwks import SetState
 from gateway.identity.verify import Verifier
 from gateway.jobs import StoredJobs
 from gateway.ledger.budget import Balance, BudgetBook
 from gateway.ledger.checks import refuse_unsafe
+from gateway.ledger.contract import Settlement, State
 from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
 from gateway.ledger.redis import RedisLedger, sweep_forever
 from gateway.ledger.settler import Settler
+from gateway.ledger.spool import Spool
 from gateway.ledger.store import Store
 from gateway.logs.lines import Logs, canonical
 from gateway.metrics.counting import Metrics
@@ -38,6 +41,7 @@ from gateway.web.server import Listener, refuse_unfit_parser
 
 SWEEP_EVERY_S = 5.0
 PROBE_EVERY_S = 1.0
+REPLAY_EVERY_S = 5.0
 
 # Waits of a listener for a next request, and for the head of one.
 IDLE_TIMEOUT_S = 15.0
@@ -88,13 +92,14 @@ class App:
         self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=(key.get_secret_value(),))
         self._key = MasterKey(key.get_secret_value())
         self._embedded: EmbeddedStore | None = None
+        self._failpoints = Failpoints(settings.failpoints)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Running]:
         """Start everything, and stop it when the block is left.
 
         Raises:
-            OSError: a port is taken.
+            OSError: a port is taken, or the data directory does not take the spool.
             LedgerUnavailable, UnsafeStoreError, EmbeddedStoreError: the store cannot be used.
             UnfitParserError: this interpreter's HTTP parser is not the strict one.
         """
@@ -102,16 +107,14 @@ class App:
         async with AsyncExitStack() as stack:
             self._logs.start()
             stack.callback(self._logs.stop)
+            if self._settings.failpoints:
+                self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)
             ledger = RedisLedger(store, self._book, hold_ttl_ms=int(self._settings.ledger.hold_ttl_s * 1000))
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
-            settler = Settler(ledger, settled=self._metrics.settled, stuck=self._stuck)
-            stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
-            self._metrics.watch(
-                settles_under_way=lambda: settler.under_way, log_lines_dropped=lambda: self._logs.dropped
-            )
+            settler = await self._settler(stack, ledger)
             who = verifier(self._settings.identity, self._settings.secrets.token_keys)
             await who.start()
             stack.push_async_callback(who.close)
@@ -119,6 +122,7 @@ class App:
             await upstream.start()
             stack.push_async_callback(upstream.close)
             running = Running(0, 0, ledger, settler, self._metrics)
+            self._failpoints.arm(verifier=who, upstream=upstream)
             await self._open_doors(stack, running, store, who, upstream)
             yield running
 
@@ -206,6 +210,22 @@ class App:
             await refuse_unsafe(store)
         return store
 
+    async def _settler(self, stack: AsyncExitStack, ledger: RedisLedger) -> Settler:
+        spool = Spool(self._settings.ledger.data_dir / "spool")
+        await spool.start()
+        self._failpoints.arm(ledger=ledger, spool=spool)
+        stack.push_async_callback(spool.close)
+        settler = Settler(ledger, spool=spool, settled=self._settled, stuck=self._stuck)
+        stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
+        stack.push_async_callback(_ended, asyncio.create_task(settler.replay_forever(every_s=REPLAY_EVERY_S)))
+        self._metrics.watch(
+            settles_under_way=lambda: settler.under_way,
+            settles_on_disk=lambda: len(spool),
+            spool_faults=lambda: spool.faults,
+            log_lines_dropped=lambda: self._logs.dropped,
+        )
+        return settler
+
     # --- what runs beside the requests ---------------------------------------------------------------------
 
     async def _sweep(self, ledger: RedisLedger) -> None:
@@ -225,6 +245,12 @@ class App:
 
     def _ledger_failed(self, error: LedgerUnavailable) -> None:
         self._metrics.ledger_error(error.code)
+
+    def _settled(self, settlement: Settlement) -> None:
+        self._metrics.settled(settlement)
+        if settlement.state is State.UNKNOWN:
+            # The store has lost the hold. What the call was charged stands in the request's own line, under this id.
+            self._logs.event("settle_unknown", hold_id=settlement.hold_id)
 
     def _stuck(self, hold_id: str) -> None:
         self._metrics.stuck()

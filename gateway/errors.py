@@ -20,9 +20,6 @@ class GatewayError(Exception):
         return self.reason
 
 
-# the request itself is at fault; nothing was held
-
-
 class BadRequest(GatewayError):
     """What the client sent cannot be served as it stands. The client must change it."""
 
@@ -148,9 +145,6 @@ class BadHeader(BadRequest):
     reason = "bad_header"
 
 
-# who calls
-
-
 @dataclass(eq=False)
 class Unauthenticated(GatewayError):
     """No token, or one that proves nothing.
@@ -219,9 +213,6 @@ class NotYourJob(Forbidden):
     reason = "unknown_job"
 
 
-# money
-
-
 @dataclass(eq=False)
 class AboveCeiling(GatewayError):
     """The quote is above the caller's own ceiling (`X-Gateway-Max-Credits`) or its token's grant.
@@ -248,6 +239,7 @@ class BudgetExhausted(GatewayError):
         limit: its limit.
         remaining: what it has left, never negative.
         reset_s: seconds until its window ends; None when it never does.
+        certain: false when an earlier try went unanswered: it may yet be written, and must be voided.
     """
 
     quoted: Credits
@@ -256,6 +248,7 @@ class BudgetExhausted(GatewayError):
     remaining: Credits
     reset_s: int | None
     level: str = "tenant"
+    certain: bool = True
     reason = "budget_exhausted"
 
 
@@ -292,9 +285,6 @@ class Busy(GatewayError):
 
     retry_after_s: int = 1
     reason = "busy"
-
-
-# the upstream
 
 
 class UpstreamError(GatewayError):

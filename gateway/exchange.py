@@ -265,13 +265,19 @@ class Exchange:
             receipt.upstream_s = (receipt.upstream_head_s or 0.0) + self._clock_s() - began_s
 
 
+_GATEWAY_TIMEOUT = 504
+
+
 def outcome_of(reply: Reply) -> Outcome:
     """What an answer's head means for money."""
     if reply.malformed:
         return Outcome.MALFORMED
     if reply.reported is not None:
         return Outcome.REPORTED
-    if not reply.api_reached:
+    if not reply.api_reached and reply.status == _GATEWAY_TIMEOUT:
+        # The marketplace's gateway had passed the call on, and then gave up waiting: it may have been done.
+        return Outcome.UNANSWERED
+    if not reply.api_reached and reply.status >= 400:  # noqa: PLR2004 - status classes
         return Outcome.NOT_REACHED
     if reply.status >= 500:  # noqa: PLR2004 - status classes
         return Outcome.FAILED

@@ -255,6 +255,7 @@ def problem_for(
     request_id: str,
     speaks_rapidapi: bool,
     advice: Advice | None = None,
+    charged: Credits | None = None,
     chance: Chance = random.random,
 ) -> Problem:
     """Tell `error` as a problem document; an exception that is none of ours as a bare 500.
@@ -264,6 +265,7 @@ def problem_for(
         request_id: ours; shown when it is 1 to 64 of `[A-Za-z0-9-]`.
         speaks_rapidapi: the client sent its token as a RapidAPI key.
         advice: a cheaper setting, shown when a budget refused.
+        charged: what the call is settled at all the same; None when nothing was held.
         chance: spreads `Retry-After` where no time is known.
     """
     row = _row(type(error))
@@ -273,10 +275,14 @@ def problem_for(
     document = _document(error, row, status, request_id)
     if isinstance(error, BudgetExhausted) and advice is not None:
         document["cheaper"] = advice_facts(advice)
+    if charged is not None:
+        document |= _money(charged=charged)
     fields: Pairs = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), *row.fields(error))
     retry_s = row.retry_s(error, chance)
     if retry_s is not None:
         fields += (("Retry-After", str(retry_s)),)
+    if charged is not None:
+        fields += (("x-credits-cost", str(charged)),)
     body = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
     return Problem(status, fields, body + b"\n", row.close)
 

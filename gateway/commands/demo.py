@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +22,9 @@ from gateway.simulator import Simulator, SimulatorSettings, start_simulator
 
 TOKEN_TTL_S = 30 * 24 * 3600
 
+# Users of each tenant that `--traffic` calls as.
+CROWD = 24
+
 _DATA_DIR = Path(".dezgo-gateway")
 
 
@@ -33,6 +36,7 @@ class Demo:
         running: the gateway.
         simulator: the upstream.
         tokens: one for each tenant, by name.
+        crowd: tokens of many users of each tenant, in its teams, for traffic.
         environment: what `demo.env` says.
         env_file: where it stands.
     """
@@ -40,6 +44,7 @@ class Demo:
     running: Running
     simulator: Simulator
     tokens: Mapping[str, str]
+    crowd: Mapping[str, Sequence[str]]
     environment: Mapping[str, str]
     env_file: Path
 
@@ -64,7 +69,8 @@ async def demo(*, port: int, ops_port: int, data_dir: Path = _DATA_DIR) -> Async
                 environment = _environment(running, simulator, tokens)
                 env_file = data_dir / "demo.env"
                 _write_private(env_file, "".join(f"{name}={value}\n" for name, value in environment.items()))
-                yield Demo(running, simulator, tokens, environment, _absolute(env_file))
+                crowd = {tenant: _crowd(settings, tenant) for tenant in settings.tenants}
+                yield Demo(running, simulator, tokens, crowd, environment, _absolute(env_file))
     finally:
         await simulator.stop()
 
@@ -110,7 +116,14 @@ ledger:
 """
 
 
-def token(settings: Settings, tenant: str, *, user: str = "demo") -> str:
+def _crowd(settings: Settings, tenant: str) -> tuple[str, ...]:
+    teams = [*settings.tenants[tenant].teams, None]
+    return tuple(
+        token(settings, tenant, user=f"user{number}", team=teams[number % len(teams)]) for number in range(CROWD)
+    )
+
+
+def token(settings: Settings, tenant: str, *, user: str = "demo", team: str | None = None) -> str:
     """A token for `tenant`, signed with the first shared secret of the settings."""
     issuer = settings.identity.issuers[0]
     key = settings.secrets.token_keys[0]
@@ -121,6 +134,7 @@ def token(settings: Settings, tenant: str, *, user: str = "demo") -> str:
         audience=issuer.audiences[0],
         tenant=tenant,
         user=user,
+        team=team,
         ttl_s=TOKEN_TTL_S,
         now=time.time(),
         rules=claim_rules(issuer.claims),

@@ -24,7 +24,7 @@ async def show_demo(*, port: int, ops_port: int, traffic: bool) -> None:
         if not traffic:
             await until_signal()
             return
-        calls = Traffic(running.environment["GATEWAY_URL"], running.tokens)
+        calls = Traffic(running.environment["GATEWAY_URL"], running.tokens, running.crowd)
         tasks = [asyncio.create_task(calls.run()), asyncio.create_task(show(calls, console))]
         stop = asyncio.create_task(until_signal())
         # Whatever ends first, a signal or a fault, ends all three.

@@ -151,10 +151,15 @@ class BudgetBook:
 
         Raises:
             TenantFrozen: nothing new may be held by this tenant.
+            TenantUnknown: nobody is named where each user has a budget of his own: it would be passed by.
         """
         budgets = self.on_path(path)
-        if self._tenants[path.tenant].frozen:
+        tenant = self._tenants[path.tenant]
+        if tenant.frozen:
             raise TenantFrozen
+        team = tenant.teams.get(path.team) if path.team is not None else None
+        if path.user is None and (tenant.each_user or (team is not None and team.each_user)):
+            raise TenantUnknown(level="user")
         return budgets
 
     def on_path(self, path: Path) -> tuple[Budget, ...]:

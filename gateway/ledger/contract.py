@@ -11,14 +11,14 @@
 7. No answer is not a no: after `LedgerUnavailable` the hold may exist. It is voided, or it expires.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType, Protocol
 
-from gateway.errors import LedgerUnavailable
+from gateway.errors import BudgetExhausted, Forbidden, HoldClosed
+from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Path
 from gateway.units import Credits, Flag
 
@@ -26,11 +26,12 @@ HoldId = NewType("HoldId", str)
 
 
 class State(StrEnum):
-    """A hold is open, settled or expired."""
+    """A hold is open, settled or expired. Unknown is what no keeper should ever have to say: it has lost the hold."""
 
     OPEN = "open"
     SETTLED = "settled"
     EXPIRED = "expired"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Settlement:
 
     Attributes:
         hold_id: which hold.
-        state: settled or expired.
+        state: settled or expired; unknown when the keeper has lost the hold, and with it what it cost.
         charged: what is booked.
         flag: how sure that is.
         applied: false when it had ended before and this call changed nothing.
@@ -69,6 +70,30 @@ class Settlement:
     charged: Credits
     flag: Flag
     applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a hold shall end, without the hold: can be written down, and booked by another process.
+
+    Attributes:
+        hold_id: which hold.
+        tenant: whose.
+        places: the balances that admitted it, as `keys.written`.
+        charged: what it is settled at.
+        flag: how sure that is.
+    """
+
+    hold_id: HoldId
+    tenant: str
+    places: str
+    charged: Credits
+    flag: Flag
+
+    @classmethod
+    def of(cls, hold: Hold, charged: Credits, flag: Flag) -> "End":
+        """The end of `hold` at `charged`."""
+        return cls(hold.hold_id, hold.path.tenant, keys.written(keys.places_of(hold.balances)), charged, flag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +148,10 @@ class Ledger(Protocol):
         Raises:
             LedgerUnavailable: it may have been booked. Safe to send again.
         """
+        ...
+
+    async def book(self, end: End) -> Settlement:
+        """Settle the hold that `end` was written down of; as `settle`."""
         ...
 
     async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
@@ -202,10 +231,16 @@ async def open_hold(
     """
     try:
         opened = OpenHold(await ledger.hold(path, amount, hold_id=hold_id), closer)
-    except (LedgerUnavailable, asyncio.CancelledError):
-        closer.void(path, hold_id, amount)
+    except BaseException as error:
+        if not _definite(error):
+            closer.void(path, hold_id, amount)
         raise
     try:
         yield opened
     finally:
         opened.close()
+
+
+def _definite(error: BaseException) -> bool:
+    """Whether it says for certain that nothing was written, nor ever will be."""
+    return isinstance(error, Forbidden | HoldClosed) or (isinstance(error, BudgetExhausted) and error.certain)

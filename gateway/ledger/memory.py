@@ -13,7 +13,7 @@ from gateway.errors import BudgetExhausted, HoldClosed
 from gateway.ledger import keys
 from gateway.ledger.adjustment import Adjusted, AdjustmentRefused, Granted, OperationId, Warrant
 from gateway.ledger.budget import Balance, BudgetBook, Path, binding
-from gateway.ledger.contract import Audit, Difference, Hold, HoldId, Settlement, State
+from gateway.ledger.contract import Audit, Difference, End, Hold, HoldId, Settlement, State
 from gateway.ledger.recount import Recount
 from gateway.units import Credits, Flag
 
@@ -48,12 +48,12 @@ class MemoryLedger:
 
     async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
         """See `Ledger.hold`."""
+        self._book.admitting(path)
         known = self._records.get((path.tenant, hold_id))
         if known is not None:
             if known.state is State.OPEN and known.hold is not None:
                 return known.hold
             raise HoldClosed
-        self._book.admitting(path)
         before = await self.balances(path)
         if not all(balance.bears(amount) for balance in before):
             refusing = binding(before, amount)
@@ -74,13 +74,18 @@ class MemoryLedger:
 
     async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
         """See `Ledger.settle`."""
-        record = self._records.get((hold.path.tenant, hold.hold_id))
+        return await self.book(End.of(hold, charged, flag))
+
+    async def book(self, end: End) -> Settlement:
+        """See `Ledger.book`."""
+        record = self._records.get((end.tenant, end.hold_id))
         if record is None or record.state is None:
-            return Settlement(hold.hold_id, State.SETTLED, Credits.ZERO, Flag.CONFIRMED, applied=False)
+            state = State.UNKNOWN if record is None else State.SETTLED
+            return Settlement(end.hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
         if record.state is State.SETTLED:
-            return Settlement(hold.hold_id, State.SETTLED, record.charged, record.flag, applied=False)
-        self._end(record, State.SETTLED, charged, flag)
-        return Settlement(hold.hold_id, State.SETTLED, charged, flag, applied=True)
+            return Settlement(end.hold_id, State.SETTLED, record.charged, record.flag, applied=False)
+        self._end(record, State.SETTLED, end.charged, end.flag)
+        return Settlement(end.hold_id, State.SETTLED, end.charged, end.flag, applied=True)
 
     def _end(self, record: _Record, state: State, charged: Credits, flag: Flag) -> None:
         hold = record.hold

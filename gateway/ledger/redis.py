@@ -11,7 +11,7 @@ from typing import Any
 from gateway.errors import BudgetExhausted, HoldClosed, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, binding
-from gateway.ledger.contract import Audit, Hold, HoldId, Settlement, State
+from gateway.ledger.contract import Audit, End, Hold, HoldId, Settlement, State
 from gateway.ledger.grants import live, whole
 from gateway.ledger.recount import recount
 from gateway.ledger.store import Script, Store
@@ -73,7 +73,12 @@ class RedisLedger:
         except LedgerUnavailable as error:
             if error.code not in ("timeout", "connection"):
                 raise
+        try:
             return await self._held(path, amount, hold_id)
+        except BudgetExhausted as refused:
+            # Refused now, but the first question may still be on its way, and be granted.
+            refused.certain = False
+            raise
 
     async def _held(self, path: Path, amount: Credits, hold_id: HoldId) -> Hold:
         budgets = self._book.admitting(path)
@@ -146,6 +151,10 @@ class RedisLedger:
         """See `Ledger.settle`."""
         return await self._settled(hold.path.tenant, hold.hold_id, keys.places_of(hold.balances), charged, flag)
 
+    async def book(self, end: End) -> Settlement:
+        """See `Ledger.book`."""
+        return await self._settled(end.tenant, end.hold_id, _read(end.places), end.charged, end.flag)
+
     async def _settled(
         self, tenant: str, hold_id: HoldId, places: Sequence[keys.Place], charged: Credits, flag: Flag
     ) -> Settlement:
@@ -159,8 +168,9 @@ class RedisLedger:
         if answer[0] == "known" and answer[1] == State.SETTLED:
             booked = Credits(int(answer[2]))
             return Settlement(hold_id, State.SETTLED, booked, Flag(answer[3]), applied=False)
-        # Nothing is known of this id, or it was closed before it could hold: nothing was ever booked.
-        return Settlement(hold_id, State.SETTLED, Credits.ZERO, Flag.CONFIRMED, applied=False)
+        # Closed before it could hold, or lost by the store: nothing is booked.
+        state = State.UNKNOWN if answer[0] == "unknown" else State.SETTLED
+        return Settlement(hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
 
     async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
         """See `Ledger.void`."""

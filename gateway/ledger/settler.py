@@ -1,15 +1,17 @@
 """Settler: books the end of holds beside the request, and again until it is booked.
 
 The client never waits for a settle, and nothing that happens to the client's request can undo it. Each end is one task,
-owned here; their number is bounded, and a full settler lets no new hold open.
+owned here; their number is bounded, and a full settler lets no new hold open. An end that the store did not take at the
+first try is put on disk, so that a crash meanwhile loses nothing; `replay` books what crashed processes left there.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from gateway.errors import Busy, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger.budget import Path
-from gateway.ledger.contract import Hold, HoldId, Ledger, Settlement
+from gateway.ledger.contract import End, Hold, HoldId, Ledger, Settlement
+from gateway.ledger.spool import Spool
 from gateway.units import Credits, Flag
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 2.0
@@ -20,6 +22,7 @@ class Settler:
 
     Args:
         ledger: where they are booked.
+        spool: where ends wait that the store did not take at once; None keeps them in memory alone.
         ends_max: how many may be under way; more and `admit` refuses.
         settled: told of every hold that ended; must not raise.
         stuck: told, once per end, that an end had to be given up and is left to expire; must not raise.
@@ -29,11 +32,13 @@ class Settler:
         self,
         ledger: Ledger,
         *,
+        spool: Spool | None = None,
         ends_max: int = 10_000,
         settled: Callable[[Settlement], None] = lambda _: None,
         stuck: Callable[[HoldId], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
+        self._spool = spool
         self._ends_max = ends_max
         self._settled = settled
         self._stuck = stuck
@@ -46,7 +51,7 @@ class Settler:
 
     def admit(self) -> None:
         """Raises Busy when too many ends wait to be booked: nothing new may be held then."""
-        if len(self._tasks) >= self._ends_max:
+        if len(self._tasks) >= self._ends_max or (self._spool is not None and self._spool.full):
             raise Busy
 
     def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
@@ -54,19 +59,52 @@ class Settler:
 
         async def end() -> None:
             self._settled(await self._ledger.settle(hold, charged, flag))
+            if self._spool is not None:
+                await self._spool.booked(hold.hold_id)
 
-        self._start(hold.hold_id, end)
+        async def missed() -> None:
+            if self._spool is not None:
+                await self._spool.keep(End.of(hold, charged, flag))
+
+        self._start(hold.hold_id, _until_booked(end, missed))
 
     def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
-        """See `Closer.void`."""
+        """See `Closer.void`. Not put on disk: nothing was sent, and a hold nobody voids expires."""
 
         async def end() -> None:
             await self._ledger.void(path, hold_id, amount)
 
-        self._start(hold_id, end)
+        self._start(hold_id, _until_booked(end, _nothing))
 
-    def _start(self, hold_id: HoldId, end: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(_until_booked(end))
+    async def replay_forever(self, *, every_s: float) -> None:
+        """Book what crashed processes left on disk, now and whenever another one leaves something, until cancelled."""
+        while True:
+            await self.replay()
+            await asyncio.sleep(every_s)
+
+    async def replay(self) -> None:
+        """Book all that crashed processes left on disk; waits for a store that is away."""
+        while self._spool is not None and (orphan := await self._spool.adopt()) is not None:
+            left = [end for end in orphan.ends if not await self._replayed(end)]
+            if not left:
+                await self._spool.release(orphan)
+            # A poisoned end keeps its file, locked: an operator first, then the next process tries again.
+
+    async def _replayed(self, end: End) -> bool:
+        """Book an end from disk, however long the store is away; false when it has to be left there."""
+
+        async def book() -> None:
+            self._settled(await self._ledger.book(end))
+
+        try:
+            await _until_booked(book, _nothing)
+        except LedgerPoisoned:
+            self._stuck(end.hold_id)
+            return False
+        return True
+
+    def _start(self, hold_id: HoldId, booked: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(booked)
         self._tasks.add(task)
         task.add_done_callback(lambda ended: self._ended(hold_id, ended))
 
@@ -74,7 +112,8 @@ class Settler:
         """Told of every end's task, also of one cancelled before its first step or between two tries."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if task.cancelled() or error is not None:
+        on_disk = self._spool is not None and self._spool.holds(hold_id)
+        if (task.cancelled() and not on_disk) or error is not None:
             self._stuck(hold_id)
         if error is not None and not isinstance(error, LedgerPoisoned):
             # A fault of ours: shown like any exception nobody waits for.
@@ -83,7 +122,7 @@ class Settler:
     async def drain(self, timeout_s: float) -> int:
         """Wait until all ends are booked, those included that begin meanwhile; returns how many were given up.
 
-        Waits at most `timeout_s`; what is left then is cancelled, and told as stuck.
+        Waits at most `timeout_s`; what is left then is cancelled, and told as stuck unless it is safe on disk.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
@@ -96,15 +135,24 @@ class Settler:
         return len(late)
 
 
-async def _until_booked(end: Callable[[], Awaitable[None]]) -> None:
-    """Raises LedgerPoisoned: trying again cannot help, the stored numbers need an operator first."""
+async def _until_booked(book: Callable[[], Awaitable[None]], missed: Callable[[], Awaitable[object]]) -> None:
+    """Call `book` until the store takes it, and `missed` once, after a first try that failed.
+
+    Raises LedgerPoisoned: trying again cannot help, the stored numbers need an operator first.
+    """
     wait_s = _FIRST_WAIT_S
     while True:
         try:
-            return await end()
+            return await book()
         except LedgerPoisoned:
             raise
         except LedgerUnavailable:
             pass
+        await missed()
+        missed = _nothing
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+
+async def _nothing() -> None:
+    pass

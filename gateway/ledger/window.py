@@ -63,10 +63,8 @@ class Window:
 
     def _civil(self, instant_s: int, zone: ZoneInfo) -> tuple[int, int]:
         first = self._first_day(datetime.fromtimestamp(instant_s, zone).date())
-        # Where a clock change repeats midnight, the local date runs back for a while; the boundary already
-        # passed stays passed, so the neighbour is looked at too.
-        while instant_s < _midnight(first, zone):
-            first = self._first_day(first - timedelta(days=1))
+        # Where a clock change repeats midnight, the local date runs back for a while; a boundary once passed stays
+        # passed.
         while instant_s >= _midnight(self._next_first_day(first), zone):
             first = self._next_first_day(first)
         return _midnight(first, zone), _midnight(self._next_first_day(first), zone)

@@ -80,8 +80,9 @@ REFUSALS = _counter("refusals_total", "Requests that ended in an error of the ga
 ANSWERS = _counter("upstream_responses_total", "Answers of the upstream.", "status")
 GONE = _counter("client_gone_total", "Clients that left before their answer was complete.")
 LEDGER_ERRORS = _counter("ledger_errors_total", "Calls to the ledger that gave no usable answer.", "code")
-SETTLED = _counter("settlements_total", "Ends of holds that were booked.", "state", "flag")
+SETTLED = _counter("settlements_total", "Ends of holds; `unknown` ones the store had lost.", "state", "flag")
 STUCK = _counter("settles_given_up_total", "Ends of holds that were given up and left to expire.")
+SPOOL_FAULTS = _counter("spool_faults_total", "Ends of holds that could not be written to disk, or read from it.")
 FAULTS = _counter("metrics_errors_total", "Receipts that could not be counted.")
 LOG_DROPS = _counter("log_lines_dropped_total", "Log lines that could not be written.")
 REQUEST_S = _seconds("request_duration_seconds", "Seconds from arrival to end.", _LONG_S, "method", "outcome")
@@ -97,12 +98,14 @@ RESET = _gauge("budget_reset_seconds", "Seconds until a budget begins anew; abse
 ACCOUNT_LEFT = _gauge("upstream_account_remaining_credits", "Credits left on the master account, as last answered.")
 ACCOUNT_LIMIT = _gauge("upstream_account_limit_credits", "Credits of the master account's plan, as last answered.")
 UNDER_WAY = _gauge("settles_under_way", "Ends of holds that are not booked yet.")
+ON_DISK = _gauge("settles_on_disk", "Ends of holds that wait on disk until the store takes them.")
 BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
-    *(FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S, LIMIT, GRANTED, SPENT, HELD, REMAINING, RESET),
-    *(ACCOUNT_LEFT, ACCOUNT_LIMIT, UNDER_WAY, BUILD),
+    *(SPOOL_FAULTS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
+    *(LIMIT, GRANTED, SPENT, HELD, REMAINING, RESET),
+    *(ACCOUNT_LEFT, ACCOUNT_LIMIT, UNDER_WAY, ON_DISK, BUILD),
 )
 
 
@@ -128,7 +131,7 @@ class Metrics:
         self._tallies = {
             series: Tally(len(series.labels), per_unit=series.per_unit)
             for series in CATALOGUE
-            if series.kind == "counter" and series is not LOG_DROPS
+            if series.kind == "counter" and series not in (LOG_DROPS, SPOOL_FAULTS)
         }
         self._spreads = {
             series: Spread(len(series.labels), bounds=series.bounds_s)
@@ -152,8 +155,8 @@ class Metrics:
             self._tallies[FAULTS].add()
 
     def settled(self, settlement: Settlement) -> None:
-        """Count the end of a hold, unless it had ended before. Never raises."""
-        if settlement.applied:
+        """Count the end of a hold, unless it had ended before; one of a lost hold too. Never raises."""
+        if settlement.applied or settlement.state is State.UNKNOWN:
             self._tallies[SETTLED].add((self._state(settlement.state), self._flag(settlement.flag)))
 
     def stuck(self) -> None:
@@ -176,9 +179,21 @@ class Metrics:
                 shown[tenant, balance.budget.name] = balance
         self._balances = shown
 
-    def watch(self, *, settles_under_way: Callable[[], int], log_lines_dropped: Callable[[], int]) -> None:
+    def watch(
+        self,
+        *,
+        settles_under_way: Reading,
+        settles_on_disk: Reading = lambda: 0,
+        spool_faults: Reading = lambda: 0,
+        log_lines_dropped: Reading,
+    ) -> None:
         """Read these at every scrape; called in the scrape's thread."""
-        self._readings = {UNDER_WAY: settles_under_way, LOG_DROPS: log_lines_dropped}
+        self._readings = {
+            UNDER_WAY: settles_under_way,
+            ON_DISK: settles_on_disk,
+            SPOOL_FAULTS: spool_faults,
+            LOG_DROPS: log_lines_dropped,
+        }
 
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type. Safe in a thread of its own."""

@@ -15,6 +15,9 @@ from gateway.errors import BadBody, DuplicateParameter, TokenInUrl
 
 NAME_CHARS_MAX = 256
 
+# A name that is no plain word is folded in many ways; a thousand long ones would keep everybody waiting.
+ODD_NAME_CHARS_MAX = 64
+
 # Under these a client might send its token, which must never travel upstream. Written as `fold` writes them.
 _CREDENTIALS = frozenset(
     {"accesstoken", "apikey", "authorization", "jwt", "key", "token", "xapikey", "xdezgokey", "xrapidapikey"}
@@ -65,12 +68,14 @@ class Names:
         Raises:
             DuplicateParameter: `name` is not a priced name, but some reader may take it for one.
             TokenInUrl: it is the name of a credential.
-            BadBody: it is longer than 256 characters.
+            BadBody: it is longer than 256 characters, or than 64 and no plain word.
         """
         if name in self.exact:
             return True
         if len(name) > NAME_CHARS_MAX:
             raise BadBody(f"a field's name is longer than {NAME_CHARS_MAX} characters")
+        if len(name) > ODD_NAME_CHARS_MAX and not _is_word(name):
+            raise BadBody(f"a field's name is longer than {ODD_NAME_CHARS_MAX} characters and no plain word")
         alike = self.taken_for(name)
         if alike is None:
             return False
@@ -82,13 +87,17 @@ class Names:
         Raises:
             TokenInUrl: it is the name of a credential.
         """
-        if name.isascii() and name.isidentifier():
+        if _is_word(name):
             alike = self.folded.get(name.replace("_", "").lower())
         else:
             alike = next((self.folded[reading] for reading in _readings(name) if reading in self.folded), None)
         if alike == _CREDENTIAL:
             raise TokenInUrl
         return alike
+
+
+def _is_word(name: str) -> bool:
+    return name.isascii() and name.isidentifier()
 
 
 @lru_cache(maxsize=256)

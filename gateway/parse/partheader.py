@@ -13,6 +13,8 @@ _PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_TOKEN})=(?:({_TOKEN})|"([^"]*)")', re
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # What stands inside quotes is a parameter of its own to a reader who splits at semicolons first.
 _HIDDEN_NAME = re.compile(r";\s*name\b", re.IGNORECASE)
+# Blanks behind a value belong to it for readers who cut only at the front.
+_TRAILING = re.compile(r"[^ \t][ \t]+\Z")
 # `=?utf-8?q?steps?=` is `steps` to readers made for mail.
 _NAME_FORBIDDEN = re.compile(r"[\\;]|=\?")
 
@@ -69,6 +71,8 @@ def _lines(block: bytes) -> dict[str, str]:
         # Some readers also end a line at Unicode's own line separators.
         if field is None or _CONTROL.search(line) or line.splitlines() != [line]:
             raise BadBody("a part's header is unreadable")
+        if _TRAILING.search(field[2]):
+            raise BadBody("a part's header has blanks at its end")
         name = field[1].lower()
         if name == "content-encoding" or (name in _KNOWN and name in found):
             raise BadBody("a part's header is coded or says something twice")

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import Field, InstanceOf, ValidationError
 
+from gateway.failpoints import Order, read_failpoints
 from gateway.pricing.tariff import Tariff
 from gateway.settings.compiling import TariffRefusedError, compiled, dry_run
 from gateway.settings.crossing import crossed
@@ -20,6 +21,9 @@ from gateway.settings.shape import Rules
 from gateway.settings.tariff import TariffFile
 from gateway.settings.tenants import TenantRules, TenantsFile
 
+# For tests that kill gateways. Here only: no file may arm one.
+FAILPOINTS = "DEZGO_GATEWAY_FAILPOINTS"
+
 GATEWAY, TARIFF, TENANTS = "gateway.yaml", "tariff.yaml", "tenants.yaml"
 
 _File = TypeVar("_File", bound=Rules)
@@ -30,6 +34,7 @@ class Settings(GatewayFile):
 
     tariff: InstanceOf[Tariff] = Field(description="All rates in force; reproduces every published figure.")
     tenants: Mapping[str, TenantRules] = Field(description="Tenants by name, with their budgets.")
+    failpoints: Mapping[str, InstanceOf[Order]] = Field(default_factory=dict, description="For tests only; none armed.")
     secrets: Secrets = Field(description="Key material, read at start; empty when it was not asked for.")
 
 
@@ -53,6 +58,7 @@ def load_settings(
     """
     gateway, tariff, tenants = (read_document(config_dir / name) for name in (GATEWAY, TARIFF, TENANTS))
     overrides = read_overrides(environ, GatewayFile)
+    failpoints = _failpoints(environ, overrides)
     gateway.value = overrides.applied(gateway.value)
 
     file = _validated(gateway, GatewayFile, {}, overrides.names)
@@ -68,7 +74,17 @@ def load_settings(
     faults = _in_order(overrides, gateway, tariff, tenants)
     if faults or file is None or rates is None or tenants_file is None:
         raise SettingsError(faults)
-    return Settings(**dict(file), tariff=rates, tenants=tenants_file.tenants, secrets=gathered.secrets)
+    return Settings(
+        **dict(file), tariff=rates, tenants=tenants_file.tenants, secrets=gathered.secrets, failpoints=failpoints
+    )
+
+
+def _failpoints(environ: Mapping[str, str], overrides: Overrides) -> dict[str, Order]:
+    try:
+        return read_failpoints(environ.get(FAILPOINTS, ""))
+    except ValueError:
+        overrides.refuse(FAILPOINTS, "arms no failpoint", "name=kill[:n], name=error[:n] or name=pause:ms")
+        return {}
 
 
 def _validated(

@@ -12,6 +12,8 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 
 _MONTH_DAYS = 31
 
+_DEFAULT_START: dict[str, int | str] = {"week": "monday", "month": 1}
+
 
 class BudgetRule(Rules):
     """So many credits in every such window.
@@ -43,7 +45,8 @@ class BudgetRule(Rules):
 
 
 def _each_window_once(rules: tuple[BudgetRule, ...]) -> tuple[BudgetRule, ...]:
-    windows = [(rule.every, rule.zone, rule.starts_on) for rule in rules]
+    # Said or left out, a default is the same start.
+    windows = [(rule.every, rule.zone, rule.starts_on or _DEFAULT_START.get(rule.every)) for rule in rules]
     for index, window in enumerate(windows):
         if window in windows[:index]:
             raise refuse("has the window of another budget in this list", "only one of them can count", at=(index,))

@@ -81,6 +81,16 @@ class HttpClient:
         self._receipt.status = reply.status
         return response
 
+    async def send(self, response: web.StreamResponse) -> web.StreamResponse:
+        """Send what is not sent yet; a client that does not take it in time is given up."""
+        try:
+            if not response.prepared:
+                await self._in_time(response.prepare(self._request))
+            await self._in_time(response.write_eof())
+        except (ConnectionError, TimeoutError):
+            self._give_up()
+        return response
+
     async def _in_time(self, step: Awaitable[Any]) -> None:
         async with asyncio.timeout(self._write_timeout_s):
             await step

@@ -12,6 +12,8 @@ from aiohttp import web
 from gateway.errors import (
     BadHeader,
     BudgetExhausted,
+    Busy,
+    ClientGone,
     ExpectationFailed,
     GatewayError,
     MethodNotGranted,
@@ -40,8 +42,11 @@ from gateway.web.answer import HttpClient, document, new_request_id
 from gateway.web.body import InFlight, read_body, refuse_unclear_framing
 from gateway.web.routes import Kind, Route, Routes, known_verb
 
-# Bodies up to this size are read in well under a millisecond.
-READ_ON_LOOP_BYTES_MAX = 262_144
+# Bodies up to this size are read in at most a few milliseconds, whatever they hold.
+READ_ON_LOOP_BYTES_MAX = 16_384
+
+# Upstream calls under way for callers without a token: they share the connections that others pay for.
+STRANGERS_MAX = 8
 
 MAX_CREDITS = "x-gateway-max-credits"
 DRY_RUN = "x-gateway-dry-run"
@@ -105,6 +110,7 @@ class Door:
         self._in_flight = in_flight
         self._finished = finished
         self._broken = broken
+        self._strangers = 0
         self._ways: dict[Kind, Callable[[Visit, Route, str], Awaitable[web.StreamResponse]]] = {
             Kind.PAID: self._paid,
             Kind.QUOTE: self._paid,
@@ -127,12 +133,14 @@ class Door:
         )
         visit = Visit(request, receipt, client)
         try:
-            return await self._visited(visit)
+            try:
+                response = await self._visited(visit)
+            except Exception as error:  # noqa: BLE001 - the one place where anything at all becomes an answer
+                response = self._refused(visit, error)
+            return await client.send(response)
         except asyncio.CancelledError:
             receipt.outcome, receipt.reason = "failed", "cancelled"
             raise
-        except Exception as error:  # noqa: BLE001 - the one place where anything at all becomes an answer
-            return self._refused(visit, error)
         finally:
             receipt.total_s = time.monotonic() - receipt.started_s
             self._finished(receipt)
@@ -195,13 +203,21 @@ class Door:
 
     async def _info(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
         """The model list: free, and open where no token is shown, as it is at the direct upstream."""
+        stranger = False
         try:
             await self._who(visit, query)
         except Unauthenticated as error:
             # The marketplace wants a key even here.
             if error.code != "missing" or self._flavour is Flavour.RAPIDAPI:
                 raise
-        await self._exchange.pass_free(self._call(visit, route.path, query, b""), visit.client, visit.receipt)
+            stranger = True
+        if stranger and self._strangers >= STRANGERS_MAX:
+            raise Busy
+        self._strangers += stranger
+        try:
+            await self._exchange.pass_free(self._call(visit, route.path, query, b""), visit.client, visit.receipt)
+        finally:
+            self._strangers -= stranger
         return _sent(visit)
 
     async def _job(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
@@ -250,7 +266,11 @@ class Door:
             receipt.binding, receipt.remaining = error.budget, error.remaining
             advice = self._advice(visit.order, error.remaining)
         problem = problem_for(
-            error, request_id=receipt.request_id, speaks_rapidapi=visit.speaks_rapidapi, advice=advice
+            error,
+            request_id=receipt.request_id,
+            speaks_rapidapi=visit.speaks_rapidapi,
+            advice=advice,
+            charged=receipt.charged,
         )
         receipt.status, receipt.bytes_out = problem.status, len(problem.body)
         fields = (*problem.fields, ("X-Request-Id", receipt.request_id))
@@ -275,6 +295,7 @@ def _sent(visit: Visit) -> web.StreamResponse:
 def _blame(receipt: Receipt, error: Exception) -> None:
     """Write what went wrong into the receipt: who was refused before anything was sent, what failed after."""
     receipt.reason = error.reason if isinstance(error, GatewayError) else "internal"
+    receipt.client_gone = receipt.client_gone or isinstance(error, ClientGone)
     code = getattr(error, "code", None)
     receipt.code = code if isinstance(code, str) else receipt.code
     receipt.outcome = "failed" if receipt.upstream_head_s is not None or receipt.reason == "internal" else "refused"

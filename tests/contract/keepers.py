@@ -196,8 +196,8 @@ class StoreKeeper:
         return [dict(entry) for _, entry in found]
 
     async def close(self) -> None:
-        """Close every pool, and leave no hold to be swept by others' tests."""
-        await self.store.call("SREM", keys.TENANTS, self.tenant)
+        """Close every pool, and leave no hold to be swept by later tests: tests run one after the other."""
+        await self.store.call("DEL", keys.TENANTS)
         for store in self.opened:
             await store.close()
 

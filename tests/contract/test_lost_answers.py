@@ -79,6 +79,18 @@ async def test_a_hold_whose_answer_was_lost_shows_the_balances_as_they_stand(
     assert held.balances[0].remaining == Credits(33)
 
 
+async def test_an_id_that_is_held_by_somebody_else_is_closed_to_the_caller(
+    on_store: StoreKeeper, ledger: RedisLedger
+) -> None:
+    """Its record names budgets that are not on the caller's path: settling it would move another's balances."""
+    await ledger.hold(Path(on_store.tenant, "ads", "ann"), Credits(7), hold_id=ONE)
+    before = await on_store.written()
+    for stranger in (Path(on_store.tenant, "ads", "bob"), Path(on_store.tenant)):
+        with pytest.raises(HoldClosed):
+            await ledger.hold(stranger, Credits(7), hold_id=ONE)
+    assert await on_store.written() == before
+
+
 @pytest.mark.parametrize("losses", [("answer", "answer"), ("question", "answer"), ("answer", "question")])
 async def test_a_hold_that_is_never_answered_is_asked_for_twice_and_then_voided(
     on_store: StoreKeeper, lossy: LossyStore, ledger: RedisLedger, losses: tuple[str, ...]

@@ -149,7 +149,8 @@ async def test_a_tenant_nobody_knows_is_no_empty_book(desk: Desk) -> None:
 
 async def test_the_commands_adopt_the_store_a_gateway_runs_and_leave_it_running(tmp_path: Path) -> None:
     yaml = GATEWAY_YAML.replace("FLAVOUR", "direct").replace("UPSTREAM", "http://127.0.0.1:9")
-    (tmp_path / "gateway.yaml").write_text(yaml.replace('{url: "STORE"}', f'{{data_dir: "{tmp_path}/data"}}'))
+    rest = [line for line in yaml.splitlines() if not line.startswith("ledger:")]
+    (tmp_path / "gateway.yaml").write_text("\n".join([*rest, f'ledger: {{data_dir: "{tmp_path}/data"}}']))
     (tmp_path / "tenants.yaml").write_text("tenants: {solo: {budgets: [{credits: 100, every: total}]}}")
     (tmp_path / "tariff.yaml").write_bytes((SHIPPED / "tariff.yaml").read_bytes())
     environ = {"DEZGO_API_KEY": "DEZGO-" + "A" * 32, "TOKEN_SECRET": "s" * 43}

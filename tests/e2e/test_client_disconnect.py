@@ -12,8 +12,8 @@ import pytest
 from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.test_streaming import MIB, large_answers, upstream_at
-from tests.e2e.test_upstream_faults import paid_line, until
-from tests.e2e.world import World
+from tests.e2e.test_upstream_faults import paid_line
+from tests.e2e.world import World, until
 
 BODY = json.dumps({"prompt": "a fox"}).encode()
 

@@ -16,8 +16,7 @@ from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.test_client_disconnect import peer, request_bytes
 from tests.e2e.test_streaming import MIB, large_answers, upstream_at
-from tests.e2e.test_upstream_faults import until
-from tests.e2e.world import World
+from tests.e2e.world import World, until
 from tests.fake_upstream import Turn, answer, fake_upstream
 
 IMAGE = answer(200, "content-type: image/png", "x-dezgo-job-amount-usd: 0.0019", body=b"image")

@@ -60,6 +60,20 @@ async def test_a_direct_client_finds_its_own_numbers_in_credits_and_in_usd(make_
         assert said["server"] == "dezgo-gateway"
 
 
+@pytest.mark.parametrize(
+    ("fault", "left", "left_usd"), [("price:0.5", "30", "0.00305"), ("price:1.1", "19", "0.00191")]
+)
+async def test_what_is_left_is_told_after_the_charge_and_not_after_the_quote(
+    here: World, fault: str, left: str, left_usd: str
+) -> None:
+    here.simulator.faults.next(fault)
+    said = (await here.generate(name="poor")).fields
+    assert (said["x-ratelimit-credits-remaining"], said["x-dezgo-balance-total-usd"]) == (left, left_usd)
+    await here.settled()
+    balance = await here.ask("GET", "/account/tx/last", headers=here.key("poor"))
+    assert balance.json() == {"balance": float(left_usd)}
+
+
 async def test_a_marketplace_client_finds_its_own_numbers_in_credits_alone(make_world: MakeWorld) -> None:
     async with make_world(flavour="rapidapi") as here:
         answer = await here.generate()

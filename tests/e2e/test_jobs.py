@@ -5,8 +5,7 @@ from yarl import URL
 
 from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.test_upstream_faults import until
-from tests.e2e.world import World
+from tests.e2e.world import World, until
 
 PATH = "/unstable/job/"
 

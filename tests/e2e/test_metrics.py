@@ -14,8 +14,7 @@ from gateway.ledger.embedded import EmbeddedStore
 from gateway.metrics.counting import CATALOGUE, PREFIX
 from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.test_upstream_faults import until
-from tests.e2e.world import World, world
+from tests.e2e.world import World, until, world
 
 TENANTS = """
 tenants:

@@ -3,9 +3,10 @@
 Every world ends with a search for the master key in all it has shown: answers, log lines, metrics, reprs, journal.
 """
 
+import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -35,7 +36,7 @@ identity:
       audiences: [gateway]
       keys: [{kid: k1, algorithm: HS256, secret: {env: TOKEN_SECRET}}]
       claims: {tenant: tenant, team: team, user: sub, methods: methods, credits_max: credits_max}
-ledger: {url: "STORE"}
+ledger: {url: "STORE", data_dir: "DIRECTORY"}
 shutdown: {drain_s: 5}
 """
 
@@ -45,6 +46,13 @@ tenants:
   rich-TAG: {budgets: [{credits: 100000, every: month}]}
   poor-TAG: {budgets: [{credits: 40, every: total}]}
 """
+
+
+async def until(reached: Callable[[], object], *, within_s: float = 10.0) -> None:
+    """Wait until `reached` says yes. Raises TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while not reached():  # noqa: ASYNC110 - what is waited for lies behind sockets, threads and processes
+            await asyncio.sleep(0.005)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +189,7 @@ async def world(
     said = {"delay_s": 0.0, "drawn": False, "balance_usd": Decimal(1000), "quota_credits": 10_000_000, **upstream}
     simulator = await start_simulator(SimulatorSettings(key=key, flavour=flavour, **said))
     yaml = GATEWAY_YAML.replace("FLAVOUR", flavour).replace("UPSTREAM", simulator.url).replace("STORE", store_url)
+    yaml = yaml.replace("DIRECTORY", str(directory))
     (directory / "gateway.yaml").write_text(yaml + gateway)
     (directory / "tenants.yaml").write_text(tenants.replace("TAG", tag))
     (directory / "tariff.yaml").write_text(tariff or (SHIPPED / "tariff.yaml").read_text())

@@ -86,3 +86,10 @@ def test_no_word_of_where_or_how_this_was_made() -> None:
     for path in [*ROOT.glob("requirements/*"), *ROOT.glob("*.toml"), *ROOT.glob("*.md"), ROOT / "Dockerfile"]:
         text = path.read_text("utf-8")
         assert not re.search(r"/work/|/opt/(?:pypi|wheels)|index-url|pypi\.org|--find-links", text), path.name
+
+
+def test_every_query_names_metrics_that_exist() -> None:
+    names = {series.name for series in CATALOGUE}
+    asked = set(re.findall(r"dezgo_gateway_\w+", (ROOT / "grafana" / "README.md").read_text("utf-8")))
+    assert asked
+    assert not {name for name in asked if name.removesuffix("_bucket") not in names}

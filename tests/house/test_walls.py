@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.pricing", "gateway.ledger"),
     ("gateway.jobs",),
     ("gateway.parse", "gateway.identity", "gateway.headers", "gateway.problems", "gateway.metrics", "gateway.logs"),
-    ("gateway.exchange",),
+    ("gateway.exchange", "gateway.failpoints"),
     ("gateway.web", "gateway.proxy", "gateway.settings"),
     ("gateway.build",),
     ("gateway.app",),

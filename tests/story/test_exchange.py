@@ -59,6 +59,8 @@ async def test_a_reported_charge_is_booked_and_the_image_streams_through() -> No
         (reply(500), Credits.ZERO, UNCONFIRMED),
         (reply(503), Credits.ZERO, UNCONFIRMED),
         (reply(502, api_reached=False), Credits.ZERO, CONFIRMED),
+        (reply(504, api_reached=False), QUOTE, UNCERTAIN),  # passed on, and not waited for
+        (reply(200, api_reached=False), QUOTE, UNCONFIRMED),  # whoever made it, it is an image
     ],
 )
 async def test_every_answer_is_passed_on_and_booked_by_the_table(answer: Reply, booked: Credits, flag: Flag) -> None:

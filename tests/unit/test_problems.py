@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import errors
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamRedirect
 from gateway.pricing.advice import Advice
 from gateway.pricing.job import Job
 from gateway.problems import INTERNAL, TABLE, TYPE_PREFIX, Problem, error_rows, problem_for
@@ -278,3 +278,13 @@ def test_the_table_for_people_has_a_row_for_each_error_and_one_for_the_rest() ->
     assert statuses["budget_exhausted"] == "402 / 429"
     assert statuses["above_ceiling"] == "412 / 403"
     assert statuses["upstream_unanswered"] == "502 / 504"
+
+
+def test_a_call_that_failed_after_it_was_sent_says_what_is_booked_all_the_same() -> None:
+    told = problem_for(UpstreamRedirect(), request_id="r", speaks_rapidapi=False, charged=Credits.whole(19))
+    document = json.loads(told.body)
+    assert (document["charged"], document["charged_usd"]) == (19, "0.0019")
+    assert ("x-credits-cost", "19") in told.fields
+    unsaid = problem_for(UpstreamRedirect(), request_id="r", speaks_rapidapi=False)
+    assert "charged" not in json.loads(unsaid.body)
+    assert "x-credits-cost" not in dict(unsaid.fields)

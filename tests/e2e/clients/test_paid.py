@@ -14,7 +14,7 @@ from tests.e2e.clients.asking import Got, Shape
 from tests.e2e.clients.others import ALL as OTHERS
 from tests.e2e.clients.twin import through, twin
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.world import World
+from tests.e2e.world import World, until
 
 PAID = (*from_text.SHAPES, *from_text_newer.SHAPES, *from_pictures.SHAPES)
 
@@ -84,6 +84,7 @@ async def _check_money(here: World, shape: Shape) -> None:
     assert (balance.spent, balance.held) == (total, Credits.ZERO)
     audit = await here.audit()
     assert (audit.differences, audit.spent) == ((), total)
+    await until(lambda: len(here.lines()) >= shape.at_once)
     lines = [line for line in here.lines() if line["event"] == "request"]
     quoted = shape.credits if shape.quoted is None else shape.quoted
     assert [(line["quoted"], line["charged"], line["flag"]) for line in lines] == [

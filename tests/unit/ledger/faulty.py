@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.budget import Balance, BudgetBook, Path, Rule, TenantBudgets
-from gateway.ledger.contract import Audit, Hold, HoldId, Settlement
+from gateway.ledger.contract import Audit, End, Hold, HoldId, Settlement
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.window import Every, Window
 from gateway.units import Credits, Flag
@@ -46,6 +46,13 @@ class FaultyLedger:
         self.calls.append(f"settle {hold.hold_id}")
         await self._pass(self.before)
         settlement = await self.kept.settle(hold, charged, flag)
+        await self._pass(self.after)
+        return settlement
+
+    async def book(self, end: End) -> Settlement:
+        self.calls.append(f"book {end.hold_id}")
+        await self._pass(self.before)
+        settlement = await self.kept.book(end)
         await self._pass(self.after)
         return settlement
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import socketserver
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from redis.asyncio import Redis
@@ -47,3 +49,30 @@ async def clear(data_dir: Path) -> None:
 async def ask(url: str, *words: str) -> Any:
     async with Redis.from_url(url, decode_responses=True) as client:
         return await client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+
+
+@contextmanager
+def answering(socket: Path, answers: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Somebody else on `socket`, giving these answers in turn, one a connection; yields what it was asked.
+
+    In a thread: an asyncio server that is closed just after it accepted a connection never closes that one.
+    """
+    asked: list[bytes] = []
+    left = iter(answers)
+
+    class Answer(socketserver.StreamRequestHandler):
+        timeout = 20
+
+        def handle(self) -> None:
+            with suppress(OSError):
+                asked.append(self.rfile.readline())
+                self.wfile.write(next(left) + b"\r\n")
+
+    with socketserver.UnixStreamServer(str(socket), Answer) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+            thread.join(20)

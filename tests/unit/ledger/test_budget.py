@@ -226,3 +226,12 @@ def test_the_tightest_balance_has_the_least_left_and_of_equals_is_the_first() ->
     one, two, three = balance(9, 0, 0), balance(7, 2, 1), balance(4, 0, 0)
     assert tightest((one, two, three)) is two
     assert tightest((one, three, two)) is three
+
+
+def test_nobody_in_particular_is_not_admitted_where_each_user_has_a_budget() -> None:
+    with pytest.raises(TenantUnknown) as refused:
+        BOOK.admitting(Path("studio"))
+    assert refused.value.level == "user"
+    assert BOOK.on_path(Path("studio"))
+    assert BOOK.admitting(Path("studio", None, "bob"))
+    assert BOOK.admitting(Path("web"))

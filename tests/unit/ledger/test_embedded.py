@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from gateway.ledger import embedded
 from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
-from tests.unit.ledger.living import ask, clear, open_to_others, processes, until
+from tests.unit.ledger.living import answering, ask, clear, open_to_others, processes, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -299,29 +299,16 @@ async def test_a_start_waits_for_the_lock_without_stopping_the_loop(made_dir: Pa
 async def test_whatever_answers_is_alive_and_adopted_once_ready(
     made_dir: Path, answers: list[bytes], adopted: bool
 ) -> None:
-    asked: list[bytes] = []
-    left = iter(answers)
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
-        writer.write(next(left) + b"\r\n")
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-    server = await asyncio.start_unix_server(answer, made_dir / "store.sock")
-    before = asyncio.all_tasks()
-    store = EmbeddedStore(made_dir, start_timeout_s=10 if adopted else 0.2)
-    if adopted:
-        assert await store.start() == store.url
-        assert len(asked) == len(answers)
-    else:
-        with pytest.raises(EmbeddedStoreError):
-            await store.start()
-    assert not store.owned
-    server.close()
-    await until(lambda: asyncio.all_tasks() <= before)  # a question cut short is still heard to its end
-    assert set(asked) - {b""} == {b"PING\r\n"}
+    with answering(made_dir / "store.sock", answers) as asked:
+        store = EmbeddedStore(made_dir, start_timeout_s=10 if adopted else 0.2)
+        if adopted:
+            assert await store.start() == store.url
+            assert len(asked) == len(answers)
+        else:
+            with pytest.raises(EmbeddedStoreError):
+                await store.start()
+        assert not store.owned
+    assert set(asked) - {b""} == {b"PING\r\n"}  # a question cut short by the deadline is empty
     assert not (made_dir / "store.log").exists()
 
 

@@ -14,7 +14,7 @@ from gateway.errors import (
     TenantFrozen,
     TenantUnknown,
 )
-from gateway.ledger.contract import HoldId, OpenHold, open_hold
+from gateway.ledger.contract import Hold, HoldId, OpenHold, open_hold
 from gateway.ledger.settler import Settler
 from gateway.units import Credits, Flag
 from tests.unit.ledger.faulty import PATH, FaultyLedger, failing, unavailable
@@ -88,6 +88,7 @@ async def test_a_block_ends_its_hold_once_at_what_was_said_last(inside: Inside, 
     raised = await through(ledger, inside)
     assert isinstance(raised, RuntimeError) == (inside in (failed, sent_and_failed))
     assert await ledger.stands() == (charged, 0)
+    assert ledger.calls == ["hold one", "settle one"]
     assert [(entry["op"], entry.get("flag")) for entry in ledger.kept.journal["studio"]] == [
         ("hold", None),
         ("settle", flag),
@@ -177,3 +178,19 @@ async def test_a_cancelled_call_is_voided_although_the_first_voids_are_lost(when
 async def _held_for_ever(ledger: FaultyLedger, settler: Settler) -> None:
     async with open_hold(ledger, settler, PATH, AMOUNT, hold_id=ONE):
         await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("certain", [True, False])
+async def test_a_refusal_after_an_unanswered_try_is_voided_because_that_try_may_yet_be_granted(certain: bool) -> None:
+    class Refusing(FaultyLedger):
+        async def hold(self, *args: object, **named: object) -> Hold:
+            raise BudgetExhausted(AMOUNT, "tenant/total", AMOUNT, Credits.ZERO, None, certain=certain)
+
+    ledger = Refusing()
+    assert isinstance(await through(ledger, nothing), BudgetExhausted)
+    late = FaultyLedger.hold(ledger, PATH, AMOUNT, hold_id=ONE)
+    if certain:
+        await late
+    else:
+        with pytest.raises(HoldClosed):
+            await late

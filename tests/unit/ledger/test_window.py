@@ -229,6 +229,33 @@ def test_an_hour_of_lord_howe_is_cut_where_clocks_change_by_half_an_hour(
     assert end(span) - span.start_ms == minutes * 60_000
 
 
+@pytest.mark.parametrize(
+    ("zone", "clock", "minutes"),
+    [
+        ("America/Caracas", (2016, 5, 1, 2, 15), 30),  # at 2:30 it became 3:00
+        ("America/Caracas", (2016, 5, 1, 3, 15), 60),
+        ("Asia/Pyongyang", (2018, 5, 4, 23, 15), 30),  # at 23:30 it became midnight
+    ],
+)
+def test_an_hour_ends_early_where_clocks_are_set_on_in_its_middle(
+    zone: str, clock: tuple[int, ...], minutes: int
+) -> None:
+    window, instant_ms = Window(Every.HOUR, zone), ms(zone, *clock)
+    span = window.span(instant_ms)
+    assert end(span) - span.start_ms == minutes * 60_000
+    assert_sound(window, instant_ms)
+
+
+def test_a_day_whose_midnight_was_skipped_by_a_change_the_evening_before_begins_at_the_change() -> None:
+    """Toronto went from 23:30 to 0:30 on 30 March 1919."""
+    zone = "America/Toronto"
+    window, change = Window(Every.DAY, zone), ms(zone, 1919, 3, 31, 0, 30)
+    span = window.span(ms(zone, 1919, 3, 31, 12))
+    assert (span.start_ms, end(span) - span.start_ms) == (change, 23 * HOUR_MS + HOUR_MS // 2)
+    assert_sound(window, change)
+    assert_sound(window, change - 1)
+
+
 @pytest.mark.parametrize("starts_on", range(7))
 def test_a_week_begins_on_its_weekday(starts_on: int) -> None:
     span = Window(Every.WEEK, "Europe/Berlin", starts_on).span(ms("Europe/Berlin", 2026, 10, 25, 12))

@@ -306,7 +306,7 @@ def full() -> Metrics:
     shown.record(replace(REFUSED, reason="ledger_unavailable", code="oom"))
     shown.settled(Settlement(HoldId("4f2a"), State.EXPIRED, Credits.whole(19), Flag.UNCERTAIN, applied=True))
     shown.set_balances([("acme", balance())])
-    shown.watch(settles_under_way=lambda: 3, log_lines_dropped=lambda: 4)
+    shown.watch(settles_under_way=lambda: 3, settles_on_disk=lambda: 2, log_lines_dropped=lambda: 4)
     return shown
 
 
@@ -337,6 +337,7 @@ def test_readings_are_taken_at_the_scrape_and_one_that_fails_costs_nothing_else(
     shown = full()
     assert samples(shown)["settles_under_way", ()] == 3
     assert samples(shown)["log_lines_dropped_total", ()] == 4
+    assert samples(shown)["settles_on_disk", ()] == 2
     shown.watch(settles_under_way=lambda: 1 // 0, log_lines_dropped=lambda: 5)
     found = samples(shown)
     assert ("settles_under_way", ()) not in found

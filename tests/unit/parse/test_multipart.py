@@ -179,3 +179,11 @@ def test_any_arrangement_of_pieces_is_read_or_refused(pieces: list[bytes]) -> No
     except BadBody:
         return
     assert body.count(b"--x") == len(fields) + 1
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", " \t "])
+@pytest.mark.parametrize("name", ["steps", '"steps"'])
+def test_blanks_behind_a_name_are_refused_since_some_readers_keep_them(name: str, blank: str) -> None:
+    assert read_multipart(disposition(f"name={name}"), "x").read
+    with pytest.raises(BadBody):
+        _ = read_multipart(disposition(f"name={name}{blank}"), "x").read

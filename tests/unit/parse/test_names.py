@@ -96,3 +96,11 @@ def test_any_name_is_priced_or_free_or_refused(name: str) -> None:
         assert NAMES.is_priced(name) == (name in NAMES.exact)
     except (DuplicateParameter, TokenInUrl):
         assert name not in NAMES.exact
+
+
+@pytest.mark.parametrize("name", ["é" * 65, "%25" * 22, "a[" + "b" * 63])
+def test_a_long_name_that_is_no_plain_word_is_refused_before_it_is_folded(name: str) -> None:
+    with pytest.raises(BadBody):
+        NAMES.is_priced(name)
+    assert not NAMES.is_priced(name[:64])
+    assert not NAMES.is_priced("x" * 200)

@@ -40,6 +40,20 @@ MISTAKES = [
     (DAY, "{credits: 1, every: month, starts_on: §monday}", f"{SECOND}.starts_on", "1 to 31", ""),
     (DAY, "{credits: 1, every: month, starts_on: §1.5}", f"{SECOND}.starts_on", "1 to 31", ""),
     (DAY, f"{DAY}\n      - §{DAY}", "tenants.studio.budgets[2]", "the window of another budget", "only one"),
+    (
+        DAY,
+        "{credits: 1, every: week}\n      - §{credits: 2, every: week, starts_on: monday}",
+        "tenants.studio.budgets[2]",
+        "the window of another budget",
+        "only one",
+    ),
+    (
+        DAY,
+        "{credits: 1, every: month, starts_on: 1}\n      - §{credits: 2, every: month}",
+        "tenants.studio.budgets[2]",
+        "the window of another budget",
+        "only one",
+    ),
     ("      - {credits: 1000, every: total}\n", "", "tenants.labs.budgets", "must be a list", ""),
     (
         "  labs:\n    budgets:\n      - {credits: 1000, every: total}\n",
