@@ -2,17 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from gateway import __version__
-from gateway.settings import Settings, SettingsError, default_config_dir, load_settings
-
-# What a wrong configuration or question ends with; 1 is for everything that fails while running.
-EXIT_WRONG = 2
+from gateway.cli_books import ledger_app
+from gateway.cli_ends import guarded as _guarded
+from gateway.cli_ends import settings_of as _settings
+from gateway.cli_ends import wrong as _wrong
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A budget-aware gateway to the Dezgo image API.",
 )
-ledger_app = typer.Typer(no_args_is_help=True, help="Look at the books.")
 app.add_typer(ledger_app, name="ledger")
 
 ConfigOption = Annotated[
@@ -160,54 +158,3 @@ def quote(
     except Refused as refused:
         _wrong(str(refused))
     print(as_json(priced) if json else as_text(priced))
-
-
-@ledger_app.command("audit")
-def audit(config: ConfigOption = None) -> None:
-    """Recount every tenant's balances from its journal, on live data. Ends with 1 when anything differs."""
-    from gateway.commands.serving import run
-    from gateway.commands.showing import audited
-
-    settings = _settings(config)
-    sound: list[bool] = []
-    _guarded(lambda: run(audited(settings, sound)))
-    if not all(sound):
-        raise typer.Exit(1)
-
-
-def _settings(config: Path | None, *, secrets: bool = True) -> Settings:
-    """The checked settings; all faults go to standard error, and the command ends with 2."""
-    try:
-        return load_settings(config or default_config_dir(), os.environ, require_secrets=secrets)
-    except SettingsError as error:
-        for fault in error.faults:
-            print(fault, file=sys.stderr)
-        count = len(error.faults)
-        print(f"{count} fault{'s' if count != 1 else ''}; nothing was started", file=sys.stderr)
-        raise typer.Exit(EXIT_WRONG) from None
-
-
-def _guarded(command: Callable[[], None]) -> None:
-    """Run a command; what can go wrong at its start is said in one line, and the command ends with 1."""
-    from gateway.errors import LedgerUnavailable
-    from gateway.ledger.checks import UnsafeStoreError
-    from gateway.ledger.embedded import EmbeddedStoreError
-
-    try:
-        command()
-    except LedgerUnavailable as error:
-        _failed(f"the store does not answer ({error.code})")
-    except (UnsafeStoreError, EmbeddedStoreError, OSError, ValueError, RuntimeError) as error:
-        _failed(str(error))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _failed(text: str) -> NoReturn:
-    print(text, file=sys.stderr)
-    raise typer.Exit(1)
-
-
-def _wrong(text: str) -> NoReturn:
-    print(text, file=sys.stderr)
-    raise typer.Exit(EXIT_WRONG)

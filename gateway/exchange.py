@@ -169,7 +169,7 @@ class Exchange:
         amount = self._amount(priced)
         balances = await self._ledger.balances(order.path)
         order.receipt.remaining = tightest(balances).remaining
-        refusing = [b for b in balances if b.spent + b.held + amount > b.budget.limit]
+        refusing = [balance for balance in balances if not balance.bears(amount)]
         refused_by = tightest(tuple(refusing)).budget.name if refusing else None
         if not self._account.bears(amount):
             refused_by = SHARED_ACCOUNT
@@ -295,7 +295,7 @@ def _end(opened: OpenHold, due: Charge, *, final: bool) -> None:
 
 def _standing(opened: OpenHold, charged: Credits) -> Standing:
     balance = tightest(opened.hold.balances)
-    after = balance.budget.limit - balance.spent - balance.held + opened.hold.amount - charged
+    after = balance.limit - balance.spent - balance.held + opened.hold.amount - charged
     return Standing(charged, balance, max(Credits.ZERO, after))
 
 

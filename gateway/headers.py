@@ -67,7 +67,7 @@ def standing_fields(charged: Credits | None, balance: Balance, remaining: Credit
         remaining: what that budget has left after this call.
         flavour: how the upstream is sold: a direct client finds its numbers in USD too.
     """
-    limit, left = _whole(balance.budget.limit), _whole(remaining)
+    limit, left = _whole(balance.limit), _whole(remaining)
     fields: Pairs = [("x-credits-cost", str(charged))] if charged is not None else []
     fields += [("x-ratelimit-credits-limit", limit), ("x-ratelimit-credits-remaining", left)]
     if balance.reset_s is not None:

@@ -7,17 +7,13 @@ from typing import Literal, cast
 from rich.console import Console
 
 from gateway.build import budget_book
+from gateway.commands.books import opened_store
 from gateway.commands.demo import demo, greeting
 from gateway.commands.serving import until_signal
 from gateway.commands.traffic import Traffic, show
-from gateway.ledger.embedded import EmbeddedStore
 from gateway.ledger.redis import RedisLedger
-from gateway.ledger.store import Store
 from gateway.settings import Settings
 from gateway.simulator import SimulatorSettings, start_simulator
-
-# An audit reads much and is in no hurry.
-AUDIT_DEADLINE_S = 10.0
 
 
 async def show_demo(*, port: int, ops_port: int, traffic: bool) -> None:
@@ -58,12 +54,7 @@ async def audited(settings: Settings, sound: list[bool]) -> None:
         LedgerUnavailable, EmbeddedStoreError: the store cannot be read.
     """
     console = Console(highlight=False, soft_wrap=True)
-    url, embedded = settings.secrets.ledger_url, None
-    if url is None:
-        embedded = EmbeddedStore(settings.ledger.data_dir / "store", fsync=settings.ledger.fsync)
-    found = url.get_secret_value() if url is not None else await embedded.start() if embedded is not None else ""
-    store = Store(found, deadline_s=AUDIT_DEADLINE_S, connections_max=4)
-    try:
+    async with opened_store(settings) as store:
         ledger = RedisLedger(store, budget_book(settings.tenants), hold_ttl_ms=1)
         for tenant in settings.tenants:
             audit = await ledger.audit(tenant)
@@ -75,7 +66,3 @@ async def audited(settings: Settings, sound: list[bool]) -> None:
             for difference in audit.differences:
                 kept = f"journal {difference.counted}, stored {difference.stored}"
                 console.print(f"  {difference.balance} {difference.field}: {kept}", markup=False)
-    finally:
-        await store.close()
-        if embedded is not None:
-            await embedded.stop()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from gateway.errors import TenantFrozen, TenantUnknown
 from gateway.ledger.window import Every, Span, Window
@@ -49,6 +49,7 @@ class Balance:
         spent: settled credits.
         held: credits of open holds.
         now_ms: the store's clock when this was read.
+        granted: live grants, on top of the budget's own limit.
     """
 
     budget: Budget
@@ -56,11 +57,21 @@ class Balance:
     spent: Credits
     held: Credits
     now_ms: int
+    granted: Credits = Credits.ZERO
+
+    @property
+    def limit(self) -> Credits:
+        """What may be settled and held together now: the budget's own limit and all live grants."""
+        return self.budget.limit + self.granted
 
     @property
     def remaining(self) -> Credits:
         """What may still be held; never negative, also when the limit was lowered below what is spent."""
-        return max(Credits.ZERO, self.budget.limit - self.spent - self.held)
+        return max(Credits.ZERO, self.limit - self.spent - self.held)
+
+    def bears(self, amount: Credits) -> bool:
+        """Whether `amount` may be held besides all that is settled and held."""
+        return self.spent + self.held + amount <= self.limit
 
     @property
     def reset_s(self) -> int | None:
@@ -75,7 +86,7 @@ def tightest(balances: tuple[Balance, ...]) -> Balance:
 
 def binding(balances: tuple[Balance, ...], amount: Credits) -> Balance:
     """The tightest of those that cannot bear `amount`; there must be one."""
-    return tightest(tuple(b for b in balances if b.spent + b.held + amount > b.budget.limit))
+    return tightest(tuple(balance for balance in balances if not balance.bears(amount)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +180,19 @@ class BudgetBook:
                 self._known.clear()
             self._known[path] = known
         return known
+
+    def named(self, tenant: str, name: str) -> Budget | None:
+        """The tenant's budget of this name, a single user's included; None when there is none.
+
+        Raises:
+            TenantUnknown: nobody configured the tenant, or the team in the name.
+        """
+        kind, *whose = name.partition("/")[0].split(":")
+        shape = kind, len(whose)
+        team = whose[0] if shape in (("team", 1), ("each", 2)) else None
+        user = unquote(whose[-1]) if shape in (("user", 1), ("each", 1), ("each", 2)) else None
+        budgets = self.on_path(Path(tenant, team, user))
+        return next((budget for budget in budgets if budget.name == name), None)
 
     def _resolve(self, path: Path) -> tuple[Budget, ...]:
         tenant = self._tenants.get(path.tenant)

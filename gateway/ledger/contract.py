@@ -1,9 +1,9 @@
 """Ledger: the promises, in prose. Whoever keeps the books keeps these; one test suite holds every keeper to them.
 
-1. At every grant, `spent + held <= limit` in every budget on the path: all are checked and written together, or
-   none is.
+1. Whenever a hold is made, `spent + held <= limit + live grants` in every budget on the path: all are checked and
+   written together, or none is.
 2. A hold ends exactly once: settled, or expired at its deadline (booked at the held amount, `uncertain`). A late
-   settle corrects an expired hold, once.
+   settle corrects an expired hold, once. What an operator may change after that: see `adjustment.py`.
 3. Identity before balance: the same hold id again changes nothing and answers what is known.
 4. A hold is settled in the windows that admitted it, however late.
 5. Only the keeper's own clock decides about windows and deadlines.

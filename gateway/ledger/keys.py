@@ -30,6 +30,16 @@ def journal(tenant: str) -> str:
     return f"{PREFIX}:{{{tenant}}}:journal"
 
 
+def operation(tenant: str, operation_id: str) -> str:
+    """What an operator did under this id."""
+    return f"{PREFIX}:{{{tenant}}}:operation:{operation_id}"
+
+
+def exported(tenant: str) -> str:
+    """Up to which entry the tenant's journal was exported."""
+    return f"{PREFIX}:{{{tenant}}}:exported"
+
+
 def job(tenant: str, job_id: str) -> str:
     """Marks an asynchronous job of the upstream as started by this tenant."""
     return f"{PREFIX}:{{{tenant}}}:job:{job_id}"

@@ -5,11 +5,13 @@ One process, no durability. It is the model the real keeper is compared with, an
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.errors import BudgetExhausted, HoldClosed
 from gateway.ledger import keys
+from gateway.ledger.adjustment import Adjusted, AdjustmentRefused, Granted, OperationId, Warrant
 from gateway.ledger.budget import Balance, BudgetBook, Path, binding
 from gateway.ledger.contract import Audit, Difference, End, Hold, HoldId, Settlement, State
 from gateway.ledger.recount import Recount
@@ -39,7 +41,9 @@ class MemoryLedger:
         self._clock_ms = clock_ms
         self._spent: dict[tuple[str, keys.Place], Credits] = defaultdict(lambda: Credits.ZERO)
         self._held: dict[tuple[str, keys.Place], Credits] = defaultdict(lambda: Credits.ZERO)
+        self._granted: dict[tuple[str, keys.Place], list[Granted]] = defaultdict(list)
         self._records: dict[tuple[str, HoldId], _Record] = {}
+        self._operations: dict[tuple[str, OperationId], tuple[object, Any]] = {}
         self.journal: dict[str, list[dict[str, str]]] = defaultdict(list)
 
     async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
@@ -51,12 +55,12 @@ class MemoryLedger:
                 return known.hold
             raise HoldClosed
         before = await self.balances(path)
-        if any(b.spent + b.held + amount > b.budget.limit for b in before):
+        if not all(balance.bears(amount) for balance in before):
             refusing = binding(before, amount)
             raise BudgetExhausted(
                 amount,
                 refusing.budget.name,
-                refusing.budget.limit,
+                refusing.limit,
                 refusing.remaining,
                 refusing.reset_s,
                 refusing.budget.level,
@@ -108,7 +112,7 @@ class MemoryLedger:
         for budget in self._book.on_path(path):
             span = budget.window.span(now_ms)
             place = (path.tenant, keys.Place.of(budget, span))
-            found.append(Balance(budget, span, self._spent[place], self._held[place], now_ms))
+            found.append(Balance(budget, span, self._spent[place], self._held[place], now_ms, self._live(place)))
         return tuple(found)
 
     async def sweep(self, *, most: int = 100) -> tuple[Settlement, ...]:
@@ -125,24 +129,121 @@ class MemoryLedger:
                 ended.append(Settlement(record.hold.hold_id, State.EXPIRED, record.charged, record.flag, applied=True))
         return tuple(ended)
 
+    async def refund(self, tenant: str, hold_id: HoldId, amount: Credits | None, warrant: Warrant) -> Adjusted:
+        """See `Adjusting.refund`."""
+        return self._adjusted(tenant, hold_id, ("refund", amount), warrant)
+
+    async def correct(self, tenant: str, hold_id: HoldId, charged: Credits, warrant: Warrant) -> Adjusted:
+        """See `Adjusting.correct`."""
+        return self._adjusted(tenant, hold_id, ("adjust", charged), warrant)
+
+    def _adjusted(self, tenant: str, hold_id: HoldId, what: tuple[str, Credits | None], warrant: Warrant) -> Adjusted:
+        if (done := self._done(tenant, warrant, (hold_id, *what))) is not None:
+            adjusted: Adjusted = replace(done, applied=False)
+            return adjusted
+        record = self._records.get((tenant, hold_id))
+        if record is None or record.hold is None:
+            raise AdjustmentRefused("unknown")
+        if record.state is State.OPEN:
+            raise AdjustmentRefused("open")
+        op, before = what[0], record.charged
+        amount = before if what[1] is None else what[1]
+        if op == "refund" and (not amount or amount > before):
+            raise AdjustmentRefused("too_much")
+        after = before - amount if op == "refund" else amount
+        for place in keys.places_of(record.hold.balances):
+            self._spent[tenant, place] += after - before
+        record.state, record.charged, record.flag = State.SETTLED, after, Flag.CONFIRMED
+        moved = amount if op == "refund" else before
+        said = {"id": warrant.operation_id, "of": hold_id, "actor": warrant.actor, "reason": warrant.reason}
+        self._write(op, replace(record.hold, amount=moved), after, Flag.CONFIRMED, said)
+        adjusted = Adjusted(warrant.operation_id, hold_id, before, after, applied=True)
+        self._operations[tenant, warrant.operation_id] = ((hold_id, *what), adjusted)
+        return adjusted
+
+    def _done(self, tenant: str, warrant: Warrant, what: tuple[object, ...]) -> Any:
+        """What was done under this id, if it was for this; None when nothing was."""
+        known = self._operations.get((tenant, warrant.operation_id))
+        if known is not None and known[0] != what:
+            raise AdjustmentRefused("other")
+        return None if known is None else known[1]
+
+    async def grant(self, tenant: str, budget: str, amount: Credits, until_ms: int | None, warrant: Warrant) -> Granted:
+        """See `Adjusting.grant`."""
+        found, now_ms, what = self._book.named(tenant, budget), self._clock_ms(), (budget, amount, until_ms)
+        if found is None:
+            raise AdjustmentRefused("budget")
+        if (done := self._done(tenant, warrant, what)) is not None:
+            again: Granted = replace(done, applied=False)
+            return again
+        if not amount:
+            raise AdjustmentRefused("nothing")
+        span = found.window.span(now_ms)
+        if until_ms is not None and (until_ms <= now_ms or (span.end_ms is not None and until_ms > span.end_ms)):
+            raise AdjustmentRefused("until")
+        lapses = span.end_ms if until_ms is None else until_ms
+        granted = Granted(warrant.operation_id, budget, amount, lapses, applied=True)
+        self._granted[tenant, keys.Place.of(found, span)].append(granted)
+        self._operations[tenant, warrant.operation_id] = (what, granted)
+        self._write_grant("grant", tenant, keys.Place.of(found, span), granted, warrant)
+        return granted
+
+    async def revoke(self, tenant: str, granted: OperationId, warrant: Warrant) -> Granted:
+        """See `Adjusting.revoke`."""
+        if (done := self._done(tenant, warrant, (granted,))) is not None:
+            again: Granted = replace(done, applied=False)
+            return again
+        for (whose, place), grants in self._granted.items():
+            for grant in grants:
+                if whose == tenant and grant.operation_id == granted and self._is_live(grant):
+                    grants.remove(grant)
+                    taken = replace(grant, operation_id=warrant.operation_id)
+                    self._operations[tenant, warrant.operation_id] = ((granted,), taken)
+                    self._write_grant("revoke", tenant, place, taken, warrant, of=granted)
+                    return taken
+        raise AdjustmentRefused("lapsed")
+
+    def _is_live(self, grant: Granted) -> bool:
+        return grant.until_ms is None or self._clock_ms() < grant.until_ms
+
+    def _live(self, place: tuple[str, keys.Place]) -> Credits:
+        return Credits.sum(grant.amount for grant in self._granted[place] if self._is_live(grant))
+
+    def _write_grant(
+        self, kind: str, tenant: str, place: keys.Place, granted: Granted, warrant: Warrant, **said: str
+    ) -> None:
+        entry = {
+            "op": kind,
+            "id": warrant.operation_id,
+            "amount": str(granted.amount.millicredits),
+            "until": "" if granted.until_ms is None else str(granted.until_ms),
+            "budgets": str(place),
+            "actor": warrant.actor,
+            "reason": warrant.reason,
+        }
+        self.journal[tenant].append(entry | said)
+
     async def audit(self, tenant: str) -> Audit:
         """See `Ledger.audit`."""
         counted = Recount()
         for entry in self.journal[tenant]:
             counted.count(entry)
         differences = [
-            Difference(str(place), name, count[place], kept[tenant, place].millicredits)
-            for name, count, kept in (
-                ("spent", counted.spent, self._spent),
-                ("held", counted.held, self._held),
-            )
+            Difference(str(place), name, count, kept.millicredits)
             for place in counted.places
-            if count[place] != kept[tenant, place].millicredits
+            for name, count, kept in (
+                ("spent", counted.spent[place], self._spent[tenant, place]),
+                ("held", counted.held[place], self._held[tenant, place]),
+                ("granted", counted.granted(place, self._clock_ms()), self._live((tenant, place))),
+            )
+            if count != kept.millicredits
         ]
         spent = Credits(counted.spent_in_all)
         return Audit(tenant, counted.entries, len(counted.places), spent, tuple(differences))
 
-    def _write(self, kind: str, hold: Hold, charged: Credits | None, flag: Flag | None) -> None:
+    def _write(
+        self, kind: str, hold: Hold, charged: Credits | None, flag: Flag | None, said: Mapping[str, str] | None = None
+    ) -> None:
         entry = {
             "op": kind,
             "id": hold.hold_id,
@@ -152,4 +253,4 @@ class MemoryLedger:
         }
         if charged is not None and flag is not None:
             entry |= {"charged": str(charged.millicredits), "flag": flag}
-        self.journal[hold.path.tenant].append(entry)
+        self.journal[hold.path.tenant].append(entry | dict(said or {}))

@@ -12,7 +12,8 @@ from gateway.errors import BudgetExhausted, HoldClosed, LedgerPoisoned, LedgerUn
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, binding
 from gateway.ledger.contract import Audit, End, Hold, HoldId, Settlement, State
-from gateway.ledger.recount import recount, whole
+from gateway.ledger.grants import live, whole
+from gateway.ledger.recount import recount
 from gateway.ledger.store import Script, Store
 from gateway.ledger.window import Span
 from gateway.units import Credits, Flag
@@ -136,10 +137,15 @@ class RedisLedger:
         return Hold(hold_id, path, Credits(int(amount)), _balances(budgets, spans, numbers, now_ms), int(deadline))
 
     async def _stored(self, tenant: str, places: Sequence[keys.Place]) -> tuple[int, list[Any]]:
-        """The store's clock, and spent and held of each place as they stand."""
+        """The store's clock, and spent, held and live grants of each place as they stand."""
         wanted = [keys.journal(tenant), *(place.key(tenant) for place in places)]
         answer = await self._store.run(self._snapshot, wanted, [])
-        return int(answer[0]), answer[2:]
+        now_ms, numbers = int(answer[0]), answer[2:]
+        try:
+            numbers[2::3] = [live(written, now_ms) for written in numbers[2::3]]
+        except ValueError:
+            raise LedgerPoisoned("poisoned") from None
+        return now_ms, numbers
 
     async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
         """See `Ledger.settle`."""
@@ -251,10 +257,10 @@ def _balances(
         amounts = [Credits(whole(number)) for number in numbers]
     except ValueError:
         raise LedgerPoisoned("poisoned") from None
-    pairs = zip(amounts[::2], amounts[1::2], strict=True)
+    found = zip(amounts[::3], amounts[1::3], amounts[2::3], strict=True)
     return tuple(
-        Balance(budget, span, spent, held, now_ms)
-        for budget, span, (spent, held) in zip(budgets, spans, pairs, strict=True)
+        Balance(budget, span, spent, held, now_ms, granted)
+        for budget, span, (spent, held, granted) in zip(budgets, spans, found, strict=True)
     )
 
 
@@ -263,7 +269,7 @@ def _exhausted(balances: tuple[Balance, ...], amount: Credits) -> BudgetExhauste
     return BudgetExhausted(
         quoted=amount,
         budget=refusing.budget.name,
-        limit=refusing.budget.limit,
+        limit=refusing.limit,
         remaining=refusing.remaining,
         reset_s=refusing.reset_s,
         level=refusing.budget.level,

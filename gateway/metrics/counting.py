@@ -65,7 +65,8 @@ REQUEST_S = _seconds("request_duration_seconds", "Seconds from arrival to end.",
 UPSTREAM_S = _seconds("upstream_duration_seconds", "Seconds the upstream took.", _LONG_S, "method")
 HOLD_S = _seconds("hold_duration_seconds", "Seconds a hold took.", _SHORT_S)
 OVERHEAD_S = _seconds("overhead_seconds", "Seconds a forwarded call took besides the upstream's.", _SHORT_S)
-LIMIT = _gauge("budget_limit_credits", "Limit of a budget.", "tenant", "budget")
+LIMIT = _gauge("budget_limit_credits", "Limit of a budget, its live grants included.", "tenant", "budget")
+GRANTED = _gauge("budget_granted_credits", "Live grants of a budget.", "tenant", "budget")
 SPENT = _gauge("budget_spent_credits", "Settled credits of a budget's window.", "tenant", "budget")
 HELD = _gauge("budget_held_credits", "Credits of a budget's open holds.", "tenant", "budget")
 REMAINING = _gauge("budget_remaining_credits", "Credits a budget can still hold.", "tenant", "budget")
@@ -76,7 +77,8 @@ BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
-    *(SPOOL_FAULTS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S, LIMIT, SPENT, HELD, REMAINING, RESET),
+    *(SPOOL_FAULTS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
+    *(LIMIT, GRANTED, SPENT, HELD, REMAINING, RESET),
     *(*ACCOUNT_SERIES, UNDER_WAY, ON_DISK, BUILD),
 )
 
@@ -255,7 +257,8 @@ class Metrics:
 
     def _budgets(self) -> Iterator[Metric]:
         ways: dict[Series, Callable[[Balance], float | None]] = {
-            LIMIT: lambda balance: balance.budget.limit.as_number(),
+            LIMIT: lambda balance: balance.limit.as_number(),
+            GRANTED: lambda balance: balance.granted.as_number(),
             SPENT: lambda balance: balance.spent.as_number(),
             HELD: lambda balance: balance.held.as_number(),
             REMAINING: lambda balance: balance.remaining.as_number(),

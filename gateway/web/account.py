@@ -9,7 +9,6 @@ from gateway.exchange import Verdict
 from gateway.ledger.budget import Balance, Path, tightest
 from gateway.pricing.advice import Advice
 from gateway.problems import advice_facts
-from gateway.units import Credits
 
 
 def quote_document(verdict: Verdict, advice: Advice | None) -> bytes:
@@ -34,7 +33,7 @@ def quote_document(verdict: Verdict, advice: Advice | None) -> bytes:
         "held": verdict.amount.as_number(),
         "verdict": "refused" if verdict.refused_by else "granted",
         "refused_by": verdict.refused_by,
-        "budgets": [{**_balance(balance), "bears_it": _bears(balance, verdict.amount)} for balance in verdict.balances],
+        "budgets": [{**_balance(balance), "bears_it": balance.bears(verdict.amount)} for balance in verdict.balances],
         "cheaper": advice_facts(advice) if advice is not None else None,
     }
     return _json(document)
@@ -58,17 +57,14 @@ def account_document(balances: Sequence[Balance]) -> bytes:
     return _json({"balance": float(tightest(tuple(balances)).remaining.usd())})
 
 
-def _bears(balance: Balance, amount: Credits) -> bool:
-    return balance.spent + balance.held + amount <= balance.budget.limit
-
-
 def _balance(balance: Balance) -> dict[str, Any]:
     span = balance.span
     return {
         "budget": balance.budget.name,
         "every": balance.budget.window.every,
         "zone": balance.budget.window.zone,
-        "limit": balance.budget.limit.as_number(),
+        "limit": balance.limit.as_number(),
+        "granted": balance.granted.as_number(),
         "spent": balance.spent.as_number(),
         "held": balance.held.as_number(),
         "remaining": balance.remaining.as_number(),

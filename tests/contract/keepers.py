@@ -6,11 +6,13 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.ledger import keys
+from gateway.ledger.adjustment import Adjusting, Granted, OperationId, Warrant
 from gateway.ledger.budget import Budget, BudgetBook, Path, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import Audit, Hold, HoldId, Ledger, Settlement
+from gateway.ledger.granting import RedisGranting
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
@@ -32,6 +34,11 @@ def new_tenant() -> str:
     return f"t{os.getpid()}-{next(_tenants)}"
 
 
+def warrant(operation_id: str = "op") -> Warrant:
+    """An operator's word, under this id."""
+    return Warrant(OperationId(operation_id), "kim", "ticket 7")
+
+
 def book(
     tenant: str,
     /,
@@ -49,6 +56,10 @@ def book(
     return BudgetBook({tenant: configured})
 
 
+def _usual(tenant: str) -> BudgetBook:
+    return book(tenant)
+
+
 class Keeper(Protocol):
     """One ledger's books. Every ledger made here keeps the same ones."""
 
@@ -56,6 +67,13 @@ class Keeper(Protocol):
 
     async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> Ledger:
         """A keeper of these books that goes by `book`."""
+        ...
+
+    async def adjusting(self, book: BudgetBook | None = None) -> Adjusting:
+        """An operator's hand on these books. `book` says which budgets there are to grant, the usual four unless given.
+
+        The keeper in memory goes by the ledger made last.
+        """
         ...
 
     async def past(self, instant_ms: int) -> None:
@@ -89,17 +107,26 @@ class MemoryKeeper:
         self.made._book, self.made._hold_ttl_ms = book, hold_ttl_ms
         return self.made
 
+    async def adjusting(self, book: BudgetBook | None = None) -> MemoryLedger:
+        assert self.made is not None
+        return self.made
+
     async def past(self, instant_ms: int) -> None:
         self.now_ms = max(self.now_ms, instant_ms)
 
     async def tamper(self, budget: Budget, field: str, millicredits: int) -> None:
         assert self.made is not None
+        if field == "granted":
+            given = Granted(OperationId("tampered"), budget.name, Credits(millicredits), None, applied=True)
+            self.made._granted[self.tenant, keys.Place.of(budget, budget.window.span(self.now_ms))] = [given]
+            return
         kept = self.made._spent if field == "spent" else self.made._held
         kept[self.tenant, keys.Place.of(budget, budget.window.span(self.now_ms))] = Credits(millicredits)
 
     async def written(self) -> object:
         assert self.made is not None
-        balances = [{str(key): n for key, n in kept.items() if n} for kept in (self.made._spent, self.made._held)]
+        kept: tuple[Mapping[Any, Any], ...] = (self.made._spent, self.made._held, self.made._granted)
+        balances = [{str(key): str(n) for key, n in one.items() if n} for one in kept]
         records = {key: (record.state, record.charged) for key, record in self.made._records.items()}
         return balances, records, await self.journal()
 
@@ -131,6 +158,10 @@ class StoreKeeper:
         await made.register()
         return made
 
+    async def adjusting(self, book: BudgetBook | None = None) -> RedisGranting:
+        limits = book or _usual(self.tenant)
+        return RedisGranting(self.store, limits, clock_ms=lambda: real_ms() + self.ahead_ms)
+
     async def past(self, instant_ms: int) -> None:
         while await self.now_ms() < instant_ms:  # noqa: ASYNC110 - the store's clock is asked, it tells nobody
             await asyncio.sleep(0.005)
@@ -140,7 +171,8 @@ class StoreKeeper:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def tamper(self, budget: Budget, field: str, millicredits: int) -> None:
-        await self.store.call("HSET", await self.key(budget), field, millicredits)
+        stored = f"{millicredits}|" if field == "granted" else millicredits
+        await self.store.call("HSET", await self.key(budget), field, stored)
 
     async def key(self, budget: Budget) -> str:
         """The key of a budget's balance in the window of now."""

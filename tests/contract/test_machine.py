@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from gateway.errors import GatewayError
+from gateway.ledger.adjustment import Adjusting, AdjustmentRefused, OperationId
 from gateway.ledger.budget import BudgetBook, Path, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import Hold, HoldId, Ledger, Settlement, State
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.window import Every, Window
 from gateway.units import Credits, Flag
-from tests.contract.keepers import StoreKeeper, new_tenant, real_ms, swept
+from tests.contract.keepers import StoreKeeper, new_tenant, real_ms, swept, warrant
 
 _T = TypeVar("_T")
 
@@ -27,6 +28,7 @@ WHO = ((None, None), (None, "ann"), ("ads", "ann"), ("ads", "bob"), ("print", "a
 NUMBERS = st.integers(0, 11)
 AMOUNTS = st.one_of(st.integers(0, 40), st.sampled_from([0, 1, 60, 61, 100, 101]))
 LIMITS = st.sampled_from([0, 30, 60, 100])
+BUDGETS = st.sampled_from(["tenant/total", "tenant/month", "team:ads/total", "each:ann/total", "user:ann/total", "no"])
 
 
 def limits(tenant: str, purse: int, team: int, user: int) -> BudgetBook:
@@ -51,7 +53,7 @@ class TwoKeepers(RuleBasedStateMachine):
         self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self.tenant = new_tenant()
         self.keeper = StoreKeeper(self.url, self.tenant)
-        self.now_ms = real_ms()
+        self.now_ms = self.began_ms = real_ms()
         self.refit(100, 100, 100)
         self.holds: dict[HoldId, Hold] = {}
         self.endings: Counter[HoldId] = Counter()
@@ -75,10 +77,15 @@ class TwoKeepers(RuleBasedStateMachine):
         self.memory._hold_ttl_ms = ttl_ms
         return self.answer(work(self.memory)), self.answer(work(self.real[ttl_ms]))
 
+    def adjusted(self, work: Callable[[Adjusting], Awaitable[object]]) -> None:
+        """Both are adjusted alike: the same answer, or the same refusal."""
+        expected = self.answer(work(self.memory))
+        assert expected == self.answer(work(self.run(self.keeper.adjusting(self.book))))
+
     def answer(self, work: Awaitable[object]) -> object:
         try:
             return self.run(work)
-        except GatewayError as error:
+        except (GatewayError, AdjustmentRefused) as error:
             return type(error).__name__, vars(error)
 
     def who(self, number: int) -> Path:
@@ -97,7 +104,7 @@ class TwoKeepers(RuleBasedStateMachine):
         assert (expected.hold_id, expected.path, expected.amount) == (got.hold_id, got.path, got.amount)
         if fresh:
             assert balances_of(expected) == balances_of(got)
-            assert all(b.spent + b.held <= b.budget.limit for b in got.balances)
+            assert all(b.spent + b.held <= b.budget.limit + b.granted for b in got.balances)
             self.holds[hold_id] = got
 
     def without_seconds(self, answer: object) -> object:
@@ -118,6 +125,26 @@ class TwoKeepers(RuleBasedStateMachine):
     def void(self, number: int) -> None:
         hold_id = HoldId(f"h{number}")
         assert self.both(lambda ledger: ledger.void(self.who(number), hold_id, Credits(1))) == (None, None)
+
+    @rule(number=NUMBERS, amount=st.none() | AMOUNTS, operation=NUMBERS)
+    def refund(self, number: int, amount: int | None, operation: int) -> None:
+        given, back = HoldId(f"h{number}"), None if amount is None else Credits(amount)
+        self.adjusted(lambda hand: hand.refund(self.tenant, given, back, warrant(f"o{operation}")))
+
+    @rule(number=NUMBERS, charged=AMOUNTS, operation=NUMBERS)
+    def correct(self, number: int, charged: int, operation: int) -> None:
+        given = HoldId(f"h{number}")
+        self.adjusted(lambda hand: hand.correct(self.tenant, given, Credits(charged), warrant(f"o{operation}")))
+
+    @rule(budget=BUDGETS, amount=AMOUNTS, lapses=st.booleans(), operation=NUMBERS)
+    def grant(self, budget: str, amount: int, lapses: bool, operation: int) -> None:
+        until_ms = self.began_ms + LONG_MS if lapses else None
+        self.adjusted(lambda hand: hand.grant(self.tenant, budget, Credits(amount), until_ms, warrant(f"o{operation}")))
+
+    @rule(granted=NUMBERS, operation=NUMBERS)
+    def revoke(self, granted: int, operation: int) -> None:
+        given = OperationId(f"o{granted}")
+        self.adjusted(lambda hand: hand.revoke(self.tenant, given, warrant(f"o{operation}")))
 
     @precondition(lambda self: self.holds)
     @rule()
@@ -146,7 +173,9 @@ class TwoKeepers(RuleBasedStateMachine):
     def the_balances_are_equal(self) -> None:
         for number in range(len(WHO)):
             expected, got = (self.run(ledger.balances(self.who(number))) for ledger in self.keepers)
-            assert [(b.budget, b.spent, b.held) for b in expected] == [(b.budget, b.spent, b.held) for b in got]
+            assert [(b.budget, b.spent, b.held, b.granted) for b in expected] == [
+                (b.budget, b.spent, b.held, b.granted) for b in got
+            ]
             assert all(b.spent.millicredits >= 0 and b.held.millicredits >= 0 for b in got)
 
     @invariant()

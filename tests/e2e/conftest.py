@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.ledger.embedded import EmbeddedStore
+from tests.e2e.desk import Desk
 from tests.e2e.world import World, world
 
 MakeWorld = Callable[..., AbstractAsyncContextManager[World]]
@@ -39,3 +40,10 @@ async def here(make_world: MakeWorld) -> AsyncIterator[World]:
     """A world with the plain settings."""
     async with make_world() as made:
         yield made
+
+
+@pytest.fixture
+def desk(here: World, tmp_path: Path) -> Desk:
+    """An operator beside the world with the plain settings."""
+    (config,) = [path.parent for path in tmp_path.glob("*/gateway.yaml")]
+    return Desk(here, config)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -178,6 +179,13 @@ def test_a_charge_is_exact_and_what_is_left_is_never_overstated() -> None:
     assert found["x-ratelimit-credits-remaining"] == "0"
     assert found["x-dezgo-balance-total-usd"] == "0.0000999"
     assert found["ratelimit"].startswith('"tenant-day";r=0;')
+
+
+def test_a_limit_is_told_with_what_is_granted_on_top_of_it() -> None:
+    granted = replace(balance(), granted=Credits.whole(500))
+    found = dict(standing_fields(Credits.ZERO, granted, granted.remaining, Flavour.RAPIDAPI))
+    assert (found["x-ratelimit-credits-limit"], found["x-ratelimit-credits-remaining"]) == ("20500", "20500")
+    assert found["ratelimit-policy"] == '"tenant-day";q=20500;w=86400'
 
 
 def test_a_window_without_end_has_no_reset_anywhere() -> None:

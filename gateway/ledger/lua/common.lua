@@ -17,16 +17,39 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- spent and held of one balance; a balance that was never written is zero.
+-- spent and held of one balance, and its grants as written; a balance that was never written is zero.
 local function balance(key)
-  local found = redis.call('HMGET', key, 'spent', 'held')
-  return whole(found[1] or '0', 'spent'), whole(found[2] or '0', 'held')
+  local found = redis.call('HMGET', key, 'spent', 'held', 'granted')
+  return whole(found[1] or '0', 'spent'), whole(found[2] or '0', 'held'), found[3] or ''
+end
+
+-- Grants stand in a balance as 'amount|until …', until in ms, or empty for one that never lapses.
+-- Returns those not lapsed as a list of {amount, until as written}, and their sum.
+local function live(written, now)
+  local list, sum = {}, 0
+  for part in string.gmatch(written, '[^ ]+') do
+    local amount, ends = string.match(part, '^(%d+)|(%d*)$')
+    amount = whole(amount, 'granted')
+    if ends == '' or now < whole(ends, 'granted') then
+      list[#list + 1] = {amount, ends}
+      sum = sum + amount
+    end
+  end
+  return list, sum
 end
 
 -- Fails, before anything is written, where the open holds or the journal are not what they must be.
 local function sound(open, journal)
   redis.call('ZCARD', open)
   redis.call('XLEN', journal)
+end
+
+-- Whether stream id `a` is `b` or comes after it.
+local function reaches(a, b)
+  local a_ms, a_n = string.match(a, '^(%d+)%-(%d+)$')
+  local b_ms, b_n = string.match(b, '^(%d+)%-(%d+)$')
+  a_ms, b_ms = whole(a_ms, 'id'), whole(b_ms, 'id')
+  return a_ms > b_ms or (a_ms == b_ms and whole(a_n, 'id') >= whole(b_n, 'id'))
 end
 
 local function digits(number)

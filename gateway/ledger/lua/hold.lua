@@ -4,7 +4,7 @@
 -- KEYS[1]  record    hash    the hold itself
 -- KEYS[2]  open      zset    hold id -> deadline, ms since the epoch
 -- KEYS[3]  journal   stream  append only
--- KEYS[4…] balances  hash    spent, held               millicredits, whole numbers
+-- KEYS[4…] balances  hash    spent, held, granted      millicredits, whole numbers; granted as common.lua reads it
 -- ARGV[1]  hold id           unique to one call; safe to send again
 -- ARGV[2]  amount            millicredits
 -- ARGV[3]  ttl               ms from now until the hold expires
@@ -12,12 +12,12 @@
 -- ARGV[5]  budgets           'name|start|end …' in the order of KEYS[4…]; kept in the record
 -- ARGV[6]  retention         ms a balance is kept after its window ended
 -- ARGV[7…] per budget        limit, start ms, end ms ('' when it never ends)
--- Returns  {'held', now, deadline, spent, held, …}   balances with this hold in them
---          {'exhausted', now, spent, held, …}        some budget cannot bear it; nothing was written
+-- Returns  {'held', now, deadline, spent, held, granted, …}   balances with this hold in them; grants not lapsed
+--          {'exhausted', now, spent, held, granted, …}        some budget cannot bear it; nothing was written
 --          {'window', now}                           a window given is not the one of now; nothing was written
 --          {'known', now, state, amount, deadline, budgets}   this id was here before; nothing was written
 -- Clock    the server's TIME. A caller's clock never decides about money.
--- Promise  spent + held <= limit in every budget whenever it answers 'held'.
+-- Promise  spent + held <= limit + live grants in every budget whenever it answers 'held'.
 
 local now = now_ms()
 
@@ -38,18 +38,21 @@ for i = 4, #KEYS do
   if now < starts or (ARGV[at + 2] ~= '' and now >= whole(ARGV[at + 2], 'end')) then
     return {'window', now}
   end
-  local spent, held = balance(KEYS[i])
-  refused = refused or spent + held + amount > limit
+  local spent, held, written = balance(KEYS[i])
+  local _, granted = live(written, now)
+  refused = refused or spent + held + amount > limit + granted
   answer[#answer + 1] = spent
   answer[#answer + 1] = held + amount
+  answer[#answer + 1] = granted
 end
 
 sound(KEYS[2], KEYS[3])
 if refused then
   local facts = {'exhausted', now}
-  for i = 4, #answer, 2 do
+  for i = 4, #answer, 3 do
     facts[#facts + 1] = answer[i]
     facts[#facts + 1] = answer[i + 1] - amount
+    facts[#facts + 1] = answer[i + 2]
   end
   return facts
 end

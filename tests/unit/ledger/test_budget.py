@@ -1,5 +1,7 @@
 """Which budgets a path must pass, what they are called, and what a balance says of itself."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,6 +72,39 @@ def test_an_unknown_tenant_or_team_is_refused(path: Path, level: str) -> None:
         with pytest.raises(TenantUnknown) as refused:
             BOOK.on_path(path)
         assert refused.value.level == level
+
+
+NAMED = [*(path for path in (Path("studio", "ads", "ann"), Path("studio", "ads"), Path("studio", None, "a/b:c %")))]
+
+
+@pytest.mark.parametrize("path", NAMED, ids=str)
+def test_every_budget_is_found_by_its_name(path: Path) -> None:
+    for budget in BOOK.on_path(path):
+        assert BOOK.named("studio", budget.name) == budget
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "/", ":", "tenant", "tenant/week", "team/week", "each/day", "user/day", "tenant/month@UTC@0"),
+        *("user:bob/day", "each:print:ann/day", "x:y/day", "tenant:ads/month", "each:a:b:c/day", "team:ads:ann/week"),
+    ],
+)
+def test_a_name_no_budget_has_finds_none(name: str) -> None:
+    assert BOOK.named("studio", name) is None
+
+
+def test_a_second_budget_of_a_kind_is_found_by_its_longer_name() -> None:
+    zones = tuple(Rule(Credits(n), Window(Every.DAY, zone)) for n, zone in ((1, "UTC"), (2, "Asia/Tokyo")))
+    book = BudgetBook({"two": TenantBudgets(zones)})
+    found = [book.named("two", name) for name in ("tenant/day", "tenant/day@Asia/Tokyo@0")]
+    assert [budget.limit for budget in found if budget] == [Credits(1), Credits(2)]
+
+
+def test_names_of_unknown_tenants_and_teams_are_refused() -> None:
+    for tenant, name in (("nobody", "tenant/month"), ("studio", "team:sales/week")):
+        with pytest.raises(TenantUnknown):
+            BOOK.named(tenant, name)
 
 
 def test_a_frozen_tenant_admits_nothing_and_still_shows_its_budgets() -> None:
@@ -181,10 +216,14 @@ AMOUNTS = st.integers(0, 10**12)
 
 
 @settings(deadline=None)
-@given(AMOUNTS, AMOUNTS, AMOUNTS)
-def test_what_remains_is_never_negative_and_never_more_than_is_free(limit: int, spent: int, held: int) -> None:
-    remaining = balance(limit, spent, held).remaining
-    assert remaining == Credits(max(0, limit - spent - held))
+@given(AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS)
+def test_what_remains_is_never_negative_and_never_more_than_is_free(
+    limit: int, granted: int, spent: int, held: int, amount: int
+) -> None:
+    found = replace(balance(limit, spent, held), granted=Credits(granted))
+    assert found.limit == Credits(limit + granted)
+    assert found.remaining == Credits(max(0, limit + granted - spent - held))
+    assert found.bears(Credits(amount)) is (spent + held + amount <= limit + granted)
 
 
 @pytest.mark.parametrize(

@@ -257,12 +257,12 @@ def test_a_closed_set_lets_in_only_what_it_has_room_for() -> None:
 
 def test_budgets_are_shown_as_the_ledger_last_said_and_gone_when_it_says_nothing() -> None:
     shown = metrics()
-    shown.set_balances([("acme", balance()), ("acme", balance(spent=2_500))])
+    shown.set_balances([("acme", balance()), ("acme", replace(balance(spent=2_500), granted=Credits(7_500)))])
     found = samples(shown)
     labels = ("tenant/day", "acme")
     values = {name: found[f"budget_{name}", labels] for name in ("limit_credits", "spent_credits", "held_credits")}
-    assert values == {"limit_credits": 100, "spent_credits": 2.5, "held_credits": 19}
-    assert found["budget_remaining_credits", labels] == 78.5
+    assert values == {"limit_credits": 107.5, "spent_credits": 2.5, "held_credits": 19}
+    assert (found["budget_granted_credits", labels], found["budget_remaining_credits", labels]) == (7.5, 86)
     assert found["budget_reset_seconds", labels] == 6
     shown.set_balances([])
     assert not [name for name, _ in samples(shown) if name.startswith("budget_")]

@@ -1,0 +1,27 @@
+"""Grants as they stand in a balance: `amount|until …`, until in ms, or empty for one that never lapses. Pure.
+
+Read here exactly as `lua/common.lua` reads them.
+"""
+
+import re
+
+_WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
+
+
+def whole(stored: object) -> int:
+    """A stored amount, read as strictly as the scripts read it. Raises ValueError for anything else."""
+    if not _WHOLE.fullmatch(str(stored)):
+        raise ValueError("not a whole amount")
+    return int(str(stored))
+
+
+def live(written: str, now_ms: int) -> int:
+    """The sum of all grants that have not lapsed at `now_ms`. Raises ValueError for what is no list of grants."""
+    found = 0
+    for part in written.split(" ") if written else ():
+        amount, until = part.split("|")
+        if not until or now_ms < whole(until):
+            found += whole(amount)
+        else:
+            whole(amount)
+    return found
