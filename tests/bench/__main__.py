@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.faults import faults
+from tests.bench.windows import sweep
 
 
 def main() -> int:
@@ -22,7 +23,17 @@ def main() -> int:
     killing.add_argument("--fsync", choices=("everysec", "always"), default="always")
     killing.add_argument("--directory", type=Path, default=None, help="empty, to look at afterwards")
     killing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    return _faults(parser.parse_args())
+    looking = benches.add_parser("windows", help="look at every hour of every zone, in every kind of window")
+    looking.add_argument("--zones", type=int, default=None, help="only the first of those that differ")
+    looking.add_argument("--processes", type=int, default=2)
+    looking.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    said = parser.parse_args()
+    return _windows(said) if said.bench == "windows" else _faults(said)
+
+
+def _windows(said: argparse.Namespace) -> int:
+    found = sweep(processes=said.processes, zones=said.zones)
+    return _shown(found.as_json(), as_json=said.json, sound=not found.violations)
 
 
 def _faults(said: argparse.Namespace) -> int:
@@ -31,10 +42,13 @@ def _faults(said: argparse.Namespace) -> int:
         found = asyncio.run(
             faults(said.directory or Path(fresh), kills=said.kills, seed=seed, workers=said.workers, fsync=said.fsync)
         )
-    figures = found.as_json()
-    lines = [json.dumps(figures)] if said.json else [f"{name:<26}{value}" for name, value in figures.items()]
+    return _shown(found.as_json(), as_json=said.json, sound=found.sound)
+
+
+def _shown(figures: dict[str, object], *, as_json: bool, sound: bool) -> int:
+    lines = [json.dumps(figures)] if as_json else [f"{name:<26}{value}" for name, value in figures.items()]
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if found.sound else 1
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":

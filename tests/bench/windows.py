@@ -1,0 +1,72 @@
+"""Every hour of 2024 to 2040 in every time zone, in every kind of window: one window each, ordered, without a gap.
+
+Zones whose clocks go alike in these years are looked at once. The test suite looks at each clock change instead, where
+windows can go wrong; this looks everywhere.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+
+from gateway.ledger.window import Span, Window
+from tests.unit.ledger.test_window import FROM_S, KINDS, TO_S, ZONES, different_zones
+
+_HOUR_S = 3_600
+
+
+@dataclass
+class Swept:
+    """What was looked at, and what was wrong with it."""
+
+    zones: int = 0
+    zones_alike: int = 0
+    kinds: int = 0
+    hours: int = 0
+    windows: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        """Figures and violations by name."""
+        return asdict(self)
+
+
+def sweep(*, processes: int, zones: int | None = None) -> Swept:
+    """Look at all zones, or at the first `zones` that differ."""
+    names = different_zones()[:zones]
+    found = Swept(len(ZONES), len(names), len(KINDS))
+    with ProcessPoolExecutor(processes) as pool:
+        for hours, windows, violations in pool.map(_zone, names):
+            found.hours += hours
+            found.windows += windows
+            found.violations += violations
+    return found
+
+
+def _zone(name: str) -> tuple[int, int, list[str]]:
+    hours, windows, violations = 0, 0, []
+    for kind in KINDS:
+        window = Window(kind.every, name, kind.starts_on)
+        seen: list[Span] = []
+        for instant_ms in range(FROM_S * 1000, TO_S * 1000, _HOUR_S * 1000):
+            span = window.span(instant_ms)
+            hours += 1
+            if not span.holds(instant_ms):
+                violations.append(f"{window}: {instant_ms} is not in {span}")
+            if not seen or span != seen[-1]:
+                seen.append(span)
+        windows += len(seen)
+        violations += _jumps(window, seen)
+    return hours, windows, violations
+
+
+def _jumps(window: Window, seen: list[Span]) -> Iterator[str]:
+    """Where one window does not begin as the one before it ends; an hour cut by half-hour clocks may hold no full hour."""
+    for before, after in zip(seen, seen[1:], strict=False):
+        between = before.end_ms
+        while between is not None and between < after.start_ms:
+            skipped = window.span(between)
+            if skipped.start_ms != between or (skipped.end_ms or 0) - between >= _HOUR_S * 1000:
+                break
+            between = skipped.end_ms
+        if between != after.start_ms:
+            yield f"{window}: {before} is followed by {after}"
