@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.faults import faults
+from tests.bench.proxy.measure import measure
 from tests.bench.windows import sweep
 
 
@@ -27,8 +28,18 @@ def main() -> int:
     looking.add_argument("--zones", type=int, default=None, help="only the first of those that differ")
     looking.add_argument("--processes", type=int, default=2)
     looking.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    comparing = benches.add_parser("proxy", help="the gateway beside a bare proxy of the same framework")
+    comparing.add_argument("--rounds", type=int, default=3)
+    comparing.add_argument("--seconds", type=int, default=4, help="of load per round and server")
+    comparing.add_argument("--connections", type=int, default=64)
+    comparing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
-    return _windows(said) if said.bench == "windows" else _faults(said)
+    return {"windows": _windows, "faults": _faults, "proxy": _proxy}[said.bench](said)
+
+
+def _proxy(said: argparse.Namespace) -> int:
+    figures = asyncio.run(measure(rounds=said.rounds, seconds=said.seconds, connections=said.connections))
+    return _shown(figures, as_json=said.json, sound=True)
 
 
 def _windows(said: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ windows can go wrong; this looks everywhere.
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 
 from gateway.ledger.window import Span, Window
 from tests.unit.ledger.test_window import FROM_S, KINDS, TO_S, ZONES, different_zones
@@ -60,8 +61,8 @@ def _zone(name: str) -> tuple[int, int, list[str]]:
 
 
 def _jumps(window: Window, seen: list[Span]) -> Iterator[str]:
-    """Where one window does not begin as the one before it ends; an hour cut by half-hour clocks may hold no full hour."""
-    for before, after in zip(seen, seen[1:], strict=False):
+    """Where one window does not begin as the one before it ends. One cut by half-hour clocks may hold no full hour."""
+    for before, after in pairwise(seen):
         between = before.end_ms
         while between is not None and between < after.start_ms:
             skipped = window.span(between)

@@ -1,0 +1,1 @@
+"""What the gateway costs beside a bare proxy of the same framework, with everything on."""
