@@ -120,7 +120,12 @@ class App:
             if self._settings.failpoints:
                 self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)
-            ledger = RedisLedger(store, self._book, hold_ttl_ms=int(self._settings.ledger.hold_ttl_s * 1000))
+            ledger = RedisLedger(
+                store,
+                self._book,
+                hold_ttl_ms=int(self._settings.ledger.hold_ttl_s * 1000),
+                once_kept_ms=int(self._settings.idempotency.kept_s * 1000),
+            )
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))

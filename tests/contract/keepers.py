@@ -209,11 +209,11 @@ class Ends:
     ledger: Ledger
     waiting: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
 
-    def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
-        self.waiting.append(lambda: self.ledger.settle(hold, charged, flag))
+    def close(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> None:
+        self.waiting.append(lambda: self.ledger.settle(hold, charged, flag, facts))
 
-    def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
-        self.waiting.append(lambda: self.ledger.void(path, hold_id, amount))
+    def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
+        self.waiting.append(lambda: self.ledger.void(path, hold_id, amount, once))
 
 
 async def swept(ledger: Ledger, hold_ids: set[str]) -> list[Settlement]:
