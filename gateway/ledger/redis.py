@@ -172,10 +172,13 @@ class RedisLedger:
 
     async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         """See `Ledger.settle`."""
-        return await self.book(End.of(hold, charged, flag, facts))
+        return await self._settled(End.of(hold, charged, flag, facts))
 
     async def book(self, end: End) -> Settlement:
         """See `Ledger.book`."""
+        return await self._settled(end)
+
+    async def _settled(self, end: End) -> Settlement:
         hold_id, charged, flag = end.hold_id, end.charged, end.flag
         facts = end.facts if end.once else ""
         answer = await self._store.run(
@@ -196,7 +199,7 @@ class RedisLedger:
         """See `Ledger.void`."""
         answer = await self._store.run(self._void, [keys.record(path.tenant, hold_id)], [str(KEPT_MS)])
         if answer[0] == "known" and answer[1] in (State.OPEN, State.EXPIRED):
-            await self.book(End(hold_id, path.tenant, answer[4], Credits.ZERO, Flag.CONFIRMED, once, FREE))
+            await self._settled(End(hold_id, path.tenant, answer[4], Credits.ZERO, Flag.CONFIRMED, once, FREE))
 
     async def balances(self, path: Path) -> tuple[Balance, ...]:
         """See `Ledger.balances`."""

@@ -14,7 +14,7 @@ from gateway.ledger.budget import Budget, BudgetBook, Path, Rule, TeamBudgets, T
 from gateway.ledger.contract import Audit, Hold, HoldId, Ledger, Settlement
 from gateway.ledger.granting import RedisGranting
 from gateway.ledger.memory import MemoryLedger
-from gateway.ledger.redis import RedisLedger
+from gateway.ledger.redis import ONCE_KEPT_MS, RedisLedger
 from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Window
 from gateway.units import Credits, Flag
@@ -65,7 +65,7 @@ class Keeper(Protocol):
 
     tenant: str
 
-    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> Ledger:
+    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000, once_kept_ms: int = ONCE_KEPT_MS) -> Ledger:
         """A keeper of these books that goes by `book`."""
         ...
 
@@ -101,10 +101,10 @@ class MemoryKeeper:
     now_ms: int = field(default_factory=real_ms)
     made: MemoryLedger | None = None
 
-    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> Ledger:
+    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000, once_kept_ms: int = ONCE_KEPT_MS) -> Ledger:
         if self.made is None:
             self.made = MemoryLedger(book, hold_ttl_ms=hold_ttl_ms, clock_ms=lambda: self.now_ms)
-        self.made._book, self.made._hold_ttl_ms = book, hold_ttl_ms
+        self.made._book, self.made._hold_ttl_ms, self.made._once_kept_ms = book, hold_ttl_ms, once_kept_ms
         return self.made
 
     async def adjusting(self, book: BudgetBook | None = None) -> MemoryLedger:
@@ -153,8 +153,16 @@ class StoreKeeper:
         self.opened.append(Store(self.url, deadline_s=20.0, connections_max=connections_max))
         return self.opened[-1]
 
-    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> RedisLedger:
-        made = RedisLedger(self.open(), book, hold_ttl_ms=hold_ttl_ms, clock_ms=lambda: real_ms() + self.ahead_ms)
+    async def ledger(
+        self, book: BudgetBook, *, hold_ttl_ms: int = 60_000, once_kept_ms: int = ONCE_KEPT_MS
+    ) -> RedisLedger:
+        made = RedisLedger(
+            self.open(),
+            book,
+            hold_ttl_ms=hold_ttl_ms,
+            once_kept_ms=once_kept_ms,
+            clock_ms=lambda: real_ms() + self.ahead_ms,
+        )
         await made.register()
         return made
 

@@ -35,6 +35,16 @@ ENDS = st.builds(
     places=st.sampled_from(["", PLACES, "tenant/total|0|"]),
     charged=st.integers(0, MILLICREDITS_MAX).map(Credits),
     flag=st.sampled_from(Flag),
+    once=st.just(""),
+) | st.builds(
+    End,
+    hold_id=st.just(HoldId("one")),
+    tenant=st.just("studio"),
+    places=st.just(PLACES),
+    charged=st.just(Credits(7)),
+    flag=st.sampled_from(Flag),
+    once=st.text("0123456789abcdef", min_size=64, max_size=64),
+    facts=st.text(max_size=200),
 )
 
 
