@@ -174,7 +174,8 @@ class Exchange:
             again = told_again(ended.first)
             if again is None:
                 raise
-            await _tell_again(again, client, order.receipt)
+            # Noted again: at the first time the store may have been away.
+            await _tell_again(await self._noted(order, again), client, order.receipt)
 
     async def verdict(self, order: Order) -> Verdict:
         """Say what `serve` would do now, without doing it. Raises TenantUnknown, LedgerUnavailable."""

@@ -108,4 +108,5 @@ def told_again(first: First) -> Reply | None:
 
 
 async def _whole(body: bytes) -> AsyncIterator[bytes]:
-    yield body
+    if body:
+        yield body

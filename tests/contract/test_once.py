@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.errors import BudgetExhausted, HoldClosed, LedgerUnavailable
+from gateway.errors import BudgetExhausted, HoldClosed, LedgerUnavailable, TenantFrozen
 from gateway.ledger import keys
 from gateway.ledger.budget import Path
 from gateway.ledger.contract import End, Hold, HoldId, Ledger, open_hold
@@ -114,6 +114,18 @@ async def test_a_repeat_is_answered_also_when_nothing_is_left_to_spend(keeper: K
     ledger = await keeper.ledger(book(keeper.tenant, user=7))
     await ledger.settle(await held(ledger, keeper), AMOUNT, Flag.CONFIRMED, FACTS.written())
     assert (await first(ledger, keeper)).charged == AMOUNT
+
+
+async def test_a_frozen_tenant_is_refused_as_such_and_its_keys_stay_as_they_are(keeper: Keeper) -> None:
+    ledger = await keeper.ledger(book(keeper.tenant))
+    await ledger.settle(await held(ledger, keeper), CHARGED, Flag.CONFIRMED, FACTS.written())
+    frozen = await keeper.ledger(book(keeper.tenant, frozen=True))
+    before = await keeper.written()
+    for once in (CALL, OTHER, replace(CALL, key="00" * 32)):
+        with pytest.raises(TenantFrozen):
+            await held(frozen, keeper, "two", once)
+    assert await keeper.written() == before
+    assert (await first(await keeper.ledger(book(keeper.tenant)), keeper)).charged == CHARGED
 
 
 @pytest.mark.parametrize("expired", [False, True])

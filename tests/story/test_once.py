@@ -88,6 +88,24 @@ async def test_a_job_whose_answer_is_too_long_to_keep_is_told_by_its_id() -> Non
     assert told.first.facts.job_id == "job_7"
 
 
+async def test_a_job_that_could_not_be_noted_is_noted_when_its_answer_is_told_again() -> None:
+    stage = Stage(json_reply(reported=QUOTE))
+    stage.jobs.error = LedgerUnavailable("timeout")
+    await once_only(stage)
+    stage.jobs.error = None
+    assert await again(stage) is None
+    assert stage.jobs.noted == {("studio", "job_7")}
+
+
+async def test_a_client_that_leaves_while_it_is_told_again_is_only_noted() -> None:
+    stage = Stage(json_reply(reported=QUOTE))
+    await once_only(stage)
+    stage.client, stage.receipt = FakeClient(takes=0), Receipt("r2", 0.0)
+    await stage.serve(once=CALL, request_id="r2")
+    assert (stage.receipt.client_gone, stage.receipt.replayed) == (True, True)
+    assert await stage.money() == (QUOTE, Credits.ZERO)
+
+
 async def test_a_client_that_leaves_finds_its_call_open_and_then_ended() -> None:
     gate, more = asyncio.Event(), asyncio.Event()
 

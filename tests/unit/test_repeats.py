@@ -67,7 +67,8 @@ async def test_short_json_is_kept_to_the_byte_whatever_its_status(kind: str, sta
 
 
 @pytest.mark.parametrize(
-    ("body", "kept"), [(b"1" * BODY_BYTES_MAX, True), (b"1" * (BODY_BYTES_MAX + 1), False), (b'"\xff"', False)]
+    ("body", "kept"),
+    [(b"", True), (b"1" * BODY_BYTES_MAX, True), (b"1" * (BODY_BYTES_MAX + 1), False), (b'"\xff"', False)],
 )
 async def test_what_is_too_long_or_no_text_is_not_kept(body: bytes, kept: bool) -> None:
     facts = await noted(reply(body))
