@@ -172,18 +172,18 @@ class RedisLedger:
 
     async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         """See `Ledger.settle`."""
-        return await self._settled(End.of(hold, charged, flag, facts))
+        return await self._settled(End.of(hold, charged, flag, facts), keys.places_of(hold.balances))
 
     async def book(self, end: End) -> Settlement:
         """See `Ledger.book`."""
-        return await self._settled(end)
+        return await self._settled(end, _read(end.places))
 
-    async def _settled(self, end: End) -> Settlement:
+    async def _settled(self, end: End, places: Sequence[keys.Place]) -> Settlement:
         hold_id, charged, flag = end.hold_id, end.charged, end.flag
         facts = end.facts if end.once else ""
         answer = await self._store.run(
             self._settle,
-            self._keys(end.tenant, hold_id, _read(end.places), end.once if facts else ""),
+            self._keys(end.tenant, hold_id, places, end.once if facts else ""),
             [hold_id, str(charged.millicredits), flag, end.places, str(KEPT_MS), facts],
         )
         if answer[0] == "settled":
@@ -199,7 +199,8 @@ class RedisLedger:
         """See `Ledger.void`."""
         answer = await self._store.run(self._void, [keys.record(path.tenant, hold_id)], [str(KEPT_MS)])
         if answer[0] == "known" and answer[1] in (State.OPEN, State.EXPIRED):
-            await self._settled(End(hold_id, path.tenant, answer[4], Credits.ZERO, Flag.CONFIRMED, once, FREE))
+            end = End(hold_id, path.tenant, answer[4], Credits.ZERO, Flag.CONFIRMED, once, FREE)
+            await self._settled(end, _read(end.places))
 
     async def balances(self, path: Path) -> tuple[Balance, ...]:
         """See `Ledger.balances`."""
