@@ -59,7 +59,7 @@ class Facts:
         bytes: how many of its body came.
         sha256: over the body, 64 hex digits; None when not all of it came.
         seed: the answer's `x-input-seed`.
-        job_id: the asynchronous job it started.
+        job_id: the answer's `x-dezgo-job-id`, or the asynchronous job that an answer too long to keep had started.
         body: the body itself, when it was short JSON.
     """
 

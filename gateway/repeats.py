@@ -76,6 +76,7 @@ class Memo:
     def _written(self, reason: str) -> str:
         if self.once is None:
             return ""
+        body = self._body()
         return Facts(
             reason=reason,
             status=self._status,
@@ -83,8 +84,9 @@ class Memo:
             bytes=self._bytes,
             sha256=self._hash.hexdigest() if self._whole else None,
             seed=self._fields.get(_SEED),
-            job_id=self.job_id or self._fields.get(_JOB),
-            body=self._body(),
+            # A kept body names its job itself; told again, it gets no field that it had not.
+            job_id=self._fields.get(_JOB) or (self.job_id if body is None else None),
+            body=body,
         ).written()
 
     def _body(self) -> str | None:

@@ -74,6 +74,8 @@ class HttpClient:
             fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
         if reply.replayed:
             fields += replay_fields(reply.reported)
+            if reply.reported is not None and self._flavour is Flavour.DIRECT:
+                fields.append(("x-dezgo-job-amount-usd", reply.reported.usd()))
         for name, value in (*fields, *self._extra):
             response.headers[name] = value
         response.headers["Server"] = SERVER

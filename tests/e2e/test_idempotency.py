@@ -12,6 +12,7 @@ import pytest
 
 from gateway.app import App
 from gateway.units import Credits
+from tests.e2e.conftest import MakeWorld
 from tests.e2e.test_client_disconnect import peer, request_bytes
 from tests.e2e.test_metrics import samples, total
 from tests.e2e.world import Seen, World, until
@@ -151,17 +152,29 @@ async def test_a_client_that_left_finds_its_call_open_and_then_ended(here: World
     await assert_paid_once(here)
 
 
-async def test_an_asynchronous_jobs_answer_is_told_again_byte_for_byte_and_its_job_can_be_polled(here: World) -> None:
-    here.simulator.faults.next("async_job")
-    first = await call(here)
-    again = await repeat(here)
-    assert (again.status, again.body) == (first.status, first.body)
-    told_of = ("content-type", "content-length", "x-credits-cost", "x-dezgo-job-id")
-    assert [again.fields.get(name) for name in told_of] == [first.fields.get(name) for name in told_of]
-    assert again.fields["idempotency-replayed"] == "true"
-    await assert_paid_once(here)
-    job_id = again.json()["tx"]["_id"]
-    assert (await here.ask("GET", f"/unstable/job/{job_id}", headers=here.key())).status == 200
+@pytest.mark.parametrize("flavour", ["direct", "rapidapi"])
+async def test_an_asynchronous_jobs_answer_is_told_again_byte_for_byte_and_its_job_can_be_polled(
+    make_world: MakeWorld, flavour: str
+) -> None:
+    async with make_world(flavour=flavour) as here:
+        here.simulator.faults.next("async_job")
+        first = await call(here)
+        again = await repeat(here)
+        assert (again.status, again.body) == (first.status, first.body)
+        told_of = ("content-type", "content-length", "x-credits-cost", "x-dezgo-job-amount-usd", "x-dezgo-job-id")
+        assert [again.fields.get(name) for name in told_of] == [first.fields.get(name) for name in told_of]
+        assert again.fields["idempotency-replayed"] == "true"
+        await assert_paid_once(here)
+        job_id = again.json()["tx"]["_id"]
+        assert (await here.ask("GET", f"/unstable/job/{job_id}", headers=here.key())).status == 200
+
+
+async def test_a_call_that_never_reached_the_upstream_gives_its_key_back(here: World) -> None:
+    await here.simulator.stop()
+    for body in (b'{"prompt":"a fox"}', b'{"prompt":"a wolf"}'):
+        assert (await repeat(here, body=body)).json()["reason"] == "upstream_unreachable"
+    (balance,) = await here.balances()
+    assert (balance.spent, balance.held) == (Credits.ZERO, Credits.ZERO)
 
 
 @pytest.mark.parametrize(("fault", "charged"), [("status:400", 0), ("status:503", 0), ("status:400 charged", 19)])
