@@ -14,7 +14,7 @@ from typing import TextIO
 
 from gateway.account.findings import Compared, Exhausted, Finding, Foreign, Recovered
 from gateway.account.guard import SharedAccount
-from gateway.build import budget_book, verifier
+from gateway.build import budget_book, redis_ledger, verifier
 from gateway.errors import GatewayError, LedgerUnavailable
 from gateway.exchange import Exchange
 from gateway.failpoints import Failpoints
@@ -120,12 +120,7 @@ class App:
             if self._settings.failpoints:
                 self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)
-            ledger = RedisLedger(
-                store,
-                self._book,
-                hold_ttl_ms=int(self._settings.ledger.hold_ttl_s * 1000),
-                once_kept_ms=int(self._settings.idempotency.kept_s * 1000),
-            )
+            ledger = redis_ledger(self._settings, store, self._book)
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
@@ -222,7 +217,14 @@ class App:
             stack.push_async_callback(self._embedded.stop)
         else:
             found = url.get_secret_value()
-        store = Store(found, deadline_s=rules.deadline_s, connections_max=rules.connections_max)
+        store = Store(
+            found,
+            deadline_s=rules.deadline_s,
+            replicas=rules.replicas if rules.durability == "replicated" else 0,
+            ca_file=rules.ca_file,
+            told=self._store_changed,
+        )
+        self._metrics.watch_store(up=lambda: store.trouble is None)
         stack.push_async_callback(store.close)
         if not rules.allow_unsafe_store:
             await refuse_unsafe(store)
@@ -283,6 +285,12 @@ class App:
                 self._logs.event("upstream_account_foreign_use", credits=credits)
             case Compared(method, difference, True):
                 self._logs.event("upstream_balance_mismatch", method=method, difference=difference)
+
+    def _store_changed(self, trouble: str | None) -> None:
+        if trouble is None:
+            self._logs.event("ledger_available")
+        else:
+            self._logs.event("ledger_unavailable", code=trouble)
 
     def _ledger_failed(self, error: LedgerUnavailable) -> None:
         self._metrics.ledger_error(error.code)

@@ -80,13 +80,16 @@ class RedisLedger:
         except LedgerPoisoned:
             raise
         except LedgerUnavailable as error:
-            if error.code not in ("timeout", "connection"):
+            if not error.sent or error.code not in ("timeout", "connection"):
                 raise
         try:
             return await self._held(path, amount, hold_id, once)
         except (BudgetExhausted, Repeated) as refused:
             # Refused now, but the first question may still be on its way, and be granted.
             refused.certain = False
+            raise
+        except LedgerUnavailable as error:
+            error.sent = True
             raise
 
     async def _held(self, path: Path, amount: Credits, hold_id: HoldId, once: Once | None) -> Hold:
@@ -155,7 +158,11 @@ class RedisLedger:
         if any(place.name not in known for place in places):
             raise HoldClosed
         budgets, spans = [known[place.name] for place in places], [place.span for place in places]
-        now_ms, numbers = await self._stored(path.tenant, places)
+        try:
+            now_ms, numbers = await self._stored(path.tenant, places)
+        except LedgerUnavailable as error:
+            error.sent = True  # not this question, but the hold is there
+            raise
         balances = _balances(budgets, spans, numbers, now_ms)
         return Hold(hold_id, path, Credits(int(amount)), balances, int(deadline), once)
 

@@ -231,7 +231,7 @@ async def test_a_first_whose_record_is_lost_is_told_as_uncertain(on_store: Store
 
 
 async def lossy(on_store: StoreKeeper) -> tuple[LossyStore, RedisLedger]:
-    store = LossyStore(on_store.url, deadline_s=20.0, connections_max=5)
+    store = LossyStore(on_store.url, deadline_s=20.0)
     on_store.opened.append(store)
     return store, RedisLedger(store, book(on_store.tenant), hold_ttl_ms=60_000)
 
