@@ -14,7 +14,7 @@ from typing import TextIO
 
 from gateway.account.findings import Compared, Exhausted, Finding, Foreign, Recovered
 from gateway.account.guard import SharedAccount
-from gateway.build import budget_book, verifier
+from gateway.build import budget_book, redis_ledger, verifier
 from gateway.errors import GatewayError, LedgerUnavailable
 from gateway.exchange import Exchange
 from gateway.failpoints import Failpoints
@@ -120,7 +120,7 @@ class App:
             if self._settings.failpoints:
                 self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)
-            ledger = RedisLedger(store, self._book, hold_ttl_ms=int(self._settings.ledger.hold_ttl_s * 1000))
+            ledger = redis_ledger(self._settings, store, self._book)
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))

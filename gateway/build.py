@@ -8,8 +8,10 @@ from gateway.identity.jwks import JwksSource
 from gateway.identity.keys import Key, KeySet, pem_key, secret_key
 from gateway.identity.verify import Issuer, Verifier
 from gateway.ledger.budget import BudgetBook, Rule, TeamBudgets, TenantBudgets
+from gateway.ledger.redis import RedisLedger
+from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Window
-from gateway.settings import BudgetRule, TenantRules, TokenKey
+from gateway.settings import BudgetRule, Settings, TenantRules, TokenKey
 from gateway.settings.issuers import Claims, Identity
 from gateway.settings.issuers import Issuer as IssuerSettings
 from gateway.settings.tenants import WEEKDAYS
@@ -76,6 +78,12 @@ def _issuer(issuer: IssuerSettings, identity: Identity, keys: Sequence[TokenKey]
         claim_rules(issuer.claims),
         issuer.leeway_s,
     )
+
+
+def redis_ledger(settings: Settings, store: Store, book: BudgetBook) -> RedisLedger:
+    """The ledger in `store`, with the configured terms."""
+    ttl_s, once_s = settings.ledger.hold_ttl_s, settings.idempotency.kept_s
+    return RedisLedger(store, book, hold_ttl_ms=int(ttl_s * 1000), once_kept_ms=int(once_s * 1000))
 
 
 def token_key(key: TokenKey) -> Key:

@@ -7,7 +7,7 @@ most once per hold.
 
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway.account.guard import Draw, SharedAccount
@@ -22,11 +22,13 @@ from gateway.jobs import ANSWER_BYTES_MAX, JobBook, job_id_in
 from gateway.ledger.budget import Balance, Path, tightest
 from gateway.ledger.contract import Closer, HoldId, Ledger, OpenHold, open_hold
 from gateway.messages import Account, Call, Reply
+from gateway.once import IdempotencyEnded
 from gateway.pricing.charge import Charge, Outcome, charge
 from gateway.pricing.job import Job
 from gateway.pricing.quote import Quote, quote
 from gateway.pricing.tariff import Method, Status, Tariff
 from gateway.receipt import Receipt
+from gateway.repeats import Memo, told_again
 from gateway.replies import closes_account, outcome_of, refuse_unfit
 from gateway.units import Credits
 
@@ -92,6 +94,7 @@ class Order:
         path: who pays.
         ceilings: refuse above any of these.
         receipt: filled in on the way.
+        memo: filled in on the way: told to whoever repeats the call under its idempotency key.
     """
 
     call: Call
@@ -100,6 +103,7 @@ class Order:
     path: Path
     ceilings: tuple[Ceiling, ...]
     receipt: Receipt
+    memo: Memo = field(default_factory=Memo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,8 @@ class Exchange:
         Raises:
             AboveCeiling, BudgetExhausted, LedgerUnavailable, Busy, and UpstreamExhausted without status: nothing was
                 sent.
+            Repeated: the order's idempotency key is taken; nothing was sent. An ended call whose answer was kept is
+                answered once more instead.
             UpstreamError: see the error; what is due is booked. When the answer had begun, the client's connection is
                 already given up.
         """
@@ -160,8 +166,16 @@ class Exchange:
         _refuse_above(order.ceilings, priced.total)
         self._settling.admit()
         # Before the hold: what the account cannot bear leaves no trace in anybody's budget.
-        with self._account.admit(self._amount(priced), order.method.name) as draw:
-            await self._admitted(order, priced, draw, client)
+        try:
+            with self._account.admit(self._amount(priced), order.method.name) as draw:
+                await self._admitted(order, priced, draw, client)
+        except IdempotencyEnded as ended:
+            order.receipt.replayed = True
+            again = told_again(ended.first)
+            if again is None:
+                raise
+            # Noted again: at the first time the store may have been away.
+            await _tell_again(await self._noted(order, again), client, order.receipt)
 
     async def verdict(self, order: Order) -> Verdict:
         """Say what `serve` would do now, without doing it. Raises TenantUnknown, LedgerUnavailable."""
@@ -207,11 +221,17 @@ class Exchange:
         """Hold. Until `draw` is told of an answer, the shared account counts the call as its own."""
         receipt, hold_id = order.receipt, HoldId(order.call.request_id)
         began_s = self._clock_s()
-        async with open_hold(self._ledger, self._settling, order.path, self._amount(priced), hold_id=hold_id) as opened:
+        async with open_hold(
+            self._ledger, self._settling, order.path, self._amount(priced), hold_id=hold_id, once=order.memo.once
+        ) as opened:
             receipt.hold_s = self._clock_s() - began_s
             receipt.hold_id, receipt.held = hold_id, opened.hold.amount
             try:
                 await self._held(order, priced, opened, draw, client)
+                opened.facts = order.memo.ended()
+            except BaseException as error:
+                opened.facts = order.memo.ended_by(error, opened.charged)
+                raise
             finally:
                 receipt.charged, receipt.flag = opened.charged, opened.flag
 
@@ -234,7 +254,8 @@ class Exchange:
         order.receipt.remaining, order.receipt.binding = standing.remaining, standing.balance.budget.name
         try:
             refuse_unfit(reply)
-            await self._deliver(await self._noted(order, reply), client, standing, order.receipt)
+            noted = order.memo.watch(await self._noted(order, reply))
+            await self._deliver(noted, client, standing, order.receipt)
         except UpstreamUnanswered:
             if outcome is Outcome.SUCCEEDED:
                 _end(opened, charge(priced.total, Outcome.UNANSWERED), final=True)
@@ -264,6 +285,7 @@ class Exchange:
                 return replace(reply, body=_first(bytes(seen), rest))
         job_id = job_id_in(bytes(seen))
         if job_id is not None:
+            order.memo.job_id = job_id
             try:
                 await self._jobs.started(order.path.tenant, job_id)
             except LedgerUnavailable:
@@ -281,6 +303,13 @@ class Exchange:
                 pass
         finally:
             receipt.upstream_s = (receipt.upstream_head_s or 0.0) + self._clock_s() - began_s
+
+
+async def _tell_again(reply: Reply, client: Client, receipt: Receipt) -> None:
+    try:
+        await client.answer(reply, None)
+    except ClientGone:
+        receipt.client_gone = True
 
 
 def _refuse_above(ceilings: tuple[Ceiling, ...], quoted: Credits) -> None:

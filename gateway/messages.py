@@ -76,6 +76,7 @@ class Reply:
         account: the master account's numbers, if the answer carries any.
         leaking: the master key stands in a field: nothing of this answer may be passed on.
         body_bytes: the announced length of the body, None when not announced.
+        replayed: a former answer told again, by the gateway: nothing was sent for it.
         close: gives the connection up; safe to call again.
     """
 
@@ -88,6 +89,7 @@ class Reply:
     leaking: bool = False
     account: Account = Account()
     body_bytes: int | None = None
+    replayed: bool = False
     close: Callable[[], Awaitable[None]] = _nothing
 
     def field(self, name: str) -> str | None:

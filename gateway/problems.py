@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.documents import Facts, Pairs, advice_facts, first_facts, money, replay_fields
 from gateway.errors import (
     AboveCeiling,
     AmbiguousCredentials,
@@ -49,15 +50,13 @@ from gateway.errors import (
     UpstreamUnreachable,
     VerbNotAllowed,
 )
+from gateway.once import IdempotencyEnded, IdempotencyMismatch, IdempotencyOpen
 from gateway.pricing.advice import Advice
 from gateway.units import Credits
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:dezgo-gateway:problem:"
 INSTANCE_PREFIX = "urn:dezgo-gateway:request:"
-
-Facts = dict[str, Any]
-Pairs = tuple[tuple[str, str], ...]
 
 # A number of [0, 1), such as `random.random`.
 Chance = Callable[[], float]
@@ -117,14 +116,6 @@ class Row:
     close: bool = False
 
 
-def _money(**amounts: Credits) -> Facts:
-    """Each amount as a number of credits, and in USD beside it."""
-    facts: Facts = {}
-    for name, amount in amounts.items():
-        facts[name], facts[f"{name}_usd"] = amount.as_number(), amount.usd()
-    return facts
-
-
 def _parameter(error: BadParameter) -> Facts:
     return {"parameter": error.parameter}
 
@@ -135,11 +126,11 @@ def _soon(_: GatewayError, chance: Chance) -> int:
 
 
 def _ceiling(error: AboveCeiling) -> Facts:
-    return {**_money(quoted=error.quoted, ceiling=error.ceiling), "source": error.source}
+    return {**money(quoted=error.quoted, ceiling=error.ceiling), "source": error.source}
 
 
 def _budget(error: BudgetExhausted) -> Facts:
-    amounts = _money(quoted=error.quoted, remaining=error.remaining, limit=error.limit)
+    amounts = money(quoted=error.quoted, remaining=error.remaining, limit=error.limit)
     return {**amounts, "budget": error.budget, "resets_in_s": error.reset_s}
 
 
@@ -220,6 +211,19 @@ TABLE: dict[type[GatewayError], Row] = {
     LedgerUnavailable: Row(503, "Ledger unavailable", "Budgets cannot be checked at the moment.", retry_s=_soon),
     LedgerPoisoned: Row(503, "Ledger closed", "This caller's budgets are closed until an operator repairs them."),
     HoldClosed: Row(409, "Already ended", "A call under this id has already ended."),
+    IdempotencyMismatch: Row(
+        422, "Another call's key", "This Idempotency-Key belongs to a call that asked something else."
+    ),
+    IdempotencyOpen: Row(
+        409, "Not ended yet", "The first call under this Idempotency-Key is under way.", retry_s=_soon
+    ),
+    IdempotencyEnded: Row(
+        409,
+        "Already ended",
+        "The first call under this Idempotency-Key has ended and is not made again; what it came to stands in `first`.",
+        facts=first_facts,
+        fields=lambda error: replay_fields(error.first.charged),
+    ),
     Busy: Row(
         503,
         "Busy",
@@ -276,7 +280,7 @@ def problem_for(
     if isinstance(error, BudgetExhausted) and advice is not None:
         document["cheaper"] = advice_facts(advice)
     if charged is not None:
-        document |= _money(charged=charged)
+        document |= money(charged=charged)
     fields: Pairs = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), *row.fields(error))
     retry_s = row.retry_s(error, chance)
     if retry_s is not None:
@@ -311,17 +315,6 @@ def _document(error: Exception, row: Row, status: int, request_id: str) -> Facts
 def _printable(text: str) -> str:
     """`text` on one line, without control characters, and no longer than a person reads."""
     return "".join(character if character.isprintable() else " " for character in text)[:_DETAIL_CHARACTERS_MAX]
-
-
-def advice_facts(advice: Advice) -> Facts:
-    """The setting that fits, as the parameters to send."""
-    return {
-        "width": advice.width,
-        "height": advice.height,
-        "steps": advice.steps,
-        "upscale": 2 if advice.upscaled else 1,
-        "credits": advice.credits.as_number(),
-    }
 
 
 def error_rows() -> tuple[tuple[str, str, str], ...]:

@@ -24,9 +24,11 @@ class Receipt:
         held: what was set aside; None when nothing was.
         charged: what was settled at, with its `flag`.
         hold_id: the hold's id.
+        once: the first 12 hex digits of the hash an idempotency key is known by.
+        replayed: what the client got is about an earlier call under its key.
         binding: the budget that refused, or the tightest one.
         remaining: the caller's smallest remaining credits after this call, as the hold's answer said.
-        outcome: `served`, `refused`, `failed`, or `dry_run`.
+        outcome: `served`, `refused`, `failed`, `dry_run`, or `replayed`: a former answer was told again.
         reason: closed set: an error's reason, or `ok`.
         code: a finer reason for the log only, out of our own closed sets.
         status: what the client got.
@@ -58,6 +60,8 @@ class Receipt:
     charged: Credits | None = None
     flag: str | None = None
     hold_id: str | None = None
+    once: str | None = None
+    replayed: bool = False
     binding: str | None = None
     remaining: Credits | None = None
     outcome: str = "refused"

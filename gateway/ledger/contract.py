@@ -9,6 +9,9 @@
 5. Only the keeper's own clock decides about windows and deadlines.
 6. Every movement is in the journal, appended in the same step; a recount of the journal gives the balances.
 7. No answer is not a no: after `LedgerUnavailable` the hold may exist. It is voided, or it expires.
+8. An idempotency key is taken in the same step that makes the hold, by one call, and remembered from then on for a
+   stated time. Its facts are written in the step that ends the hold. A hold that is refused leaves the key free, and
+   one that is voided gives it back.
 """
 
 from collections.abc import AsyncIterator
@@ -20,6 +23,7 @@ from typing import NewType, Protocol
 from gateway.errors import BudgetExhausted, Forbidden, HoldClosed, LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Path
+from gateway.once import FREE, Once, Repeated
 from gateway.units import Credits, Flag
 
 HoldId = NewType("HoldId", str)
@@ -44,6 +48,7 @@ class Hold:
         amount: what is set aside in each of them.
         balances: every budget on the path, this hold included.
         deadline_ms: when it expires, by the keeper's clock.
+        once: the key it was made under, if any.
     """
 
     hold_id: HoldId
@@ -51,6 +56,7 @@ class Hold:
     amount: Credits
     balances: tuple[Balance, ...]
     deadline_ms: int
+    once: Once | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class End:
         places: the balances that admitted it, as `keys.written`.
         charged: what it is settled at.
         flag: how sure that is.
+        once: the hash of the idempotency key it was made under, empty for none.
+        facts: kept with that key; `FREE` gives it back; empty for none.
     """
 
     hold_id: HoldId
@@ -89,11 +97,15 @@ class End:
     places: str
     charged: Credits
     flag: Flag
+    once: str = ""
+    facts: str = ""
 
     @classmethod
-    def of(cls, hold: Hold, charged: Credits, flag: Flag) -> "End":
+    def of(cls, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> "End":
         """The end of `hold` at `charged`."""
-        return cls(hold.hold_id, hold.path.tenant, keys.written(keys.places_of(hold.balances)), charged, flag)
+        places = keys.written(keys.places_of(hold.balances))
+        key = "" if hold.once is None else hold.once.key
+        return cls(hold.hold_id, hold.path.tenant, places, charged, flag, key, facts if key else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,7 @@ class Audit:
 class Ledger(Protocol):
     """Keeps every tenant's balances. See the promises at the head of this file."""
 
-    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
+    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId, once: Once | None = None) -> Hold:
         """Set `amount` aside in every budget on `path`, or in none.
 
         The same open id again returns that hold and sets nothing more aside.
@@ -129,21 +141,24 @@ class Ledger(Protocol):
             path: tenant/team/user; whose budgets must all bear it.
             amount: not negative, in millicredits (1 credit = 0.0001 USD).
             hold_id: unique to one call.
+            once: the idempotency key the hold takes, and what the call asks; None for a call without.
 
         Raises:
             BudgetExhausted: some budget lacks `amount`; it is named; nothing was written.
             TenantUnknown: nobody configured this tenant.
             TenantFrozen: an operator froze it.
             HoldClosed: this id has ended already.
+            Repeated: the key is taken. Mismatch: by another call; open or ended: by this one, under another hold id.
             LedgerUnavailable: no answer in time. It may have been written; then it is voided or
                 expires. Do not forward the call.
         """
         ...
 
-    async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
+    async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         """End `hold` at `charged`: give the held amount back and book the charge, also above what was held.
 
         Ended before: nothing changes and the recorded end is returned, save that an expired hold is corrected.
+        `facts` are kept with the key the hold was made under, if it is still the hold's; `FREE` gives the key back.
 
         Raises:
             LedgerUnavailable: it may have been booked. Safe to send again.
@@ -154,10 +169,11 @@ class Ledger(Protocol):
         """Settle the hold that `end` was written down of; as `settle`."""
         ...
 
-    async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+    async def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         """Make sure that a hold whose answer was lost holds nothing, whether or not it was written.
 
-        An id that was never seen is closed for good, so that a hold still on its way finds nothing to do.
+        An id that was never seen is closed for good, so that a hold still on its way finds nothing to do. The key with
+        the hash `once`, if the hold took it, is given back.
 
         Raises:
             LedgerUnavailable: try again; past its deadline the hold expires.
@@ -180,11 +196,11 @@ class Ledger(Protocol):
 class Closer(Protocol):
     """Takes over the end of a hold: books it, however often that has to be tried."""
 
-    def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
+    def close(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> None:
         """Book the end of `hold`; returns at once, never raises, survives the caller's cancellation."""
         ...
 
-    def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+    def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         """Undo a hold whose answer never came; as `close`."""
         ...
 
@@ -192,48 +208,53 @@ class Closer(Protocol):
 class OpenHold:
     """A hold in use. `end` says what it is settled at; unsaid, it ends at nothing.
 
-    Once `sent` was called, unsaid means the quote, `uncertain`: the upstream may have charged it.
+    Once `sent` was called, unsaid means the quote, `uncertain`: the upstream may have charged it. `facts` are kept with
+    the key it was made under; until `sent` was called, they give it back.
     """
 
-    __slots__ = ("_closer", "_open", "charged", "flag", "hold")
+    __slots__ = ("_closer", "_open", "charged", "facts", "flag", "hold")
 
     def __init__(self, hold: Hold, closer: Closer) -> None:
         self.hold = hold
         self.charged = Credits.ZERO
         self.flag = Flag.CONFIRMED
+        self.facts = FREE
         self._closer = closer
         self._open = True
 
     def sent(self, quoted: Credits) -> None:
         """From here on doubt costs the quote."""
-        self.charged, self.flag = quoted, Flag.UNCERTAIN
+        self.charged, self.flag, self.facts = quoted, Flag.UNCERTAIN, ""
 
     def end(self, charged: Credits, flag: Flag, *, final: bool) -> None:
-        """Settle at `charged`: now when that is `final`, else when the block is left unless said otherwise."""
+        """Settle at `charged`: now when that is `final`, else when the block is left unless said otherwise.
+
+        Under a key never now: how the answer ends is among the facts, and they are written in the same step.
+        """
         self.charged, self.flag = charged, flag
-        if final:
+        if final and self.hold.once is None:
             self.close()
 
     def close(self) -> None:
         """Hand the end over to be booked, once. Wall 6: every hold ends here."""
         if self._open:
             self._open = False
-            self._closer.close(self.hold, self.charged, self.flag)
+            self._closer.close(self.hold, self.charged, self.flag, self.facts)
 
 
 @asynccontextmanager
 async def open_hold(
-    ledger: Ledger, closer: Closer, path: Path, amount: Credits, *, hold_id: HoldId
+    ledger: Ledger, closer: Closer, path: Path, amount: Credits, *, hold_id: HoldId, once: Once | None = None
 ) -> AsyncIterator[OpenHold]:
     """Hold `amount` for the length of a block, and end it exactly once, whatever happens inside.
 
     Raises what `Ledger.hold` raises; then nothing stays held.
     """
     try:
-        opened = OpenHold(await ledger.hold(path, amount, hold_id=hold_id), closer)
+        opened = OpenHold(await ledger.hold(path, amount, hold_id=hold_id, once=once), closer)
     except BaseException as error:
         if not _definite(error):
-            closer.void(path, hold_id, amount)
+            closer.void(path, hold_id, amount, once.key if once else "")
         raise
     try:
         yield opened
@@ -245,4 +266,6 @@ def _definite(error: BaseException) -> bool:
     """Whether it says for certain that nothing was written, nor ever will be."""
     if isinstance(error, LedgerUnavailable):
         return not error.sent
-    return isinstance(error, Forbidden | HoldClosed) or (isinstance(error, BudgetExhausted) and error.certain)
+    return isinstance(error, Forbidden | HoldClosed) or (
+        isinstance(error, BudgetExhausted | Repeated) and error.certain
+    )

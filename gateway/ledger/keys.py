@@ -35,6 +35,11 @@ def operation(tenant: str, operation_id: str) -> str:
     return f"{PREFIX}:{{{tenant}}}:operation:{operation_id}"
 
 
+def once(tenant: str, key: str) -> str:
+    """What is known of the call under an idempotency key, given by its hash."""
+    return f"{PREFIX}:{{{tenant}}}:once:{key}"
+
+
 def exported(tenant: str) -> str:
     """Up to which entry the tenant's journal was exported."""
     return f"{PREFIX}:{{{tenant}}}:exported"

@@ -15,6 +15,7 @@ from gateway.ledger.adjustment import Adjusted, AdjustmentRefused, Granted, Oper
 from gateway.ledger.budget import Balance, BudgetBook, Path, binding
 from gateway.ledger.contract import Audit, Difference, End, Hold, HoldId, Settlement, State
 from gateway.ledger.recount import Recount
+from gateway.once import FREE, Facts, First, IdempotencyEnded, IdempotencyMismatch, IdempotencyOpen, Once
 from gateway.units import Credits, Flag
 
 
@@ -26,6 +27,16 @@ class _Record:
     flag: Flag = Flag.CONFIRMED
 
 
+@dataclass(slots=True)
+class _Key:
+    """An idempotency key that was taken."""
+
+    fingerprint: str
+    hold_id: HoldId
+    until_ms: int
+    facts: str = ""
+
+
 class MemoryLedger:
     """Keeps the ledger in dictionaries. `clock_ms` is the keeper's own clock."""
 
@@ -34,19 +45,22 @@ class MemoryLedger:
         book: BudgetBook,
         *,
         hold_ttl_ms: int,
+        once_kept_ms: int = 24 * 3_600_000,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._book = book
         self._hold_ttl_ms = hold_ttl_ms
+        self._once_kept_ms = once_kept_ms
         self._clock_ms = clock_ms
         self._spent: dict[tuple[str, keys.Place], Credits] = defaultdict(lambda: Credits.ZERO)
         self._held: dict[tuple[str, keys.Place], Credits] = defaultdict(lambda: Credits.ZERO)
         self._granted: dict[tuple[str, keys.Place], list[Granted]] = defaultdict(list)
         self._records: dict[tuple[str, HoldId], _Record] = {}
+        self._onces: dict[tuple[str, str], _Key] = {}
         self._operations: dict[tuple[str, OperationId], tuple[object, Any]] = {}
         self.journal: dict[str, list[dict[str, str]]] = defaultdict(list)
 
-    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
+    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId, once: Once | None = None) -> Hold:
         """See `Ledger.hold`."""
         self._book.admitting(path)
         known = self._records.get((path.tenant, hold_id))
@@ -54,6 +68,7 @@ class MemoryLedger:
             if known.state is State.OPEN and known.hold is not None:
                 return known.hold
             raise HoldClosed
+        self._refuse_repeated(path.tenant, once)
         before = await self.balances(path)
         if not all(balance.bears(amount) for balance in before):
             refusing = binding(before, amount)
@@ -67,14 +82,27 @@ class MemoryLedger:
             )
         for place in keys.places_of(before):
             self._held[path.tenant, place] += amount
-        hold = Hold(hold_id, path, amount, await self.balances(path), self._clock_ms() + self._hold_ttl_ms)
+        hold = Hold(hold_id, path, amount, await self.balances(path), self._clock_ms() + self._hold_ttl_ms, once)
         self._records[path.tenant, hold_id] = _Record(hold, State.OPEN)
+        if once is not None:
+            self._onces[path.tenant, once.key] = _Key(once.fingerprint, hold_id, self._clock_ms() + self._once_kept_ms)
         self._write("hold", hold, None, None)
         return hold
 
-    async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
+    def _refuse_repeated(self, tenant: str, once: Once | None) -> None:
+        key = self._onces.get((tenant, once.key)) if once is not None else None
+        if key is None or once is None or key.until_ms <= self._clock_ms():
+            return
+        if key.fingerprint != once.fingerprint:
+            raise IdempotencyMismatch
+        first = self._records[tenant, key.hold_id]
+        if first.state is State.OPEN:
+            raise IdempotencyOpen
+        raise IdempotencyEnded(first=First(key.hold_id, first.charged, first.flag, Facts.read(key.facts)))
+
+    async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         """See `Ledger.settle`."""
-        return await self.book(End.of(hold, charged, flag))
+        return await self.book(End.of(hold, charged, flag, facts))
 
     async def book(self, end: End) -> Settlement:
         """See `Ledger.book`."""
@@ -85,6 +113,7 @@ class MemoryLedger:
         if record.state is State.SETTLED:
             return Settlement(end.hold_id, State.SETTLED, record.charged, record.flag, applied=False)
         self._end(record, State.SETTLED, end.charged, end.flag)
+        self._note(end.tenant, end.hold_id, end.once, end.facts)
         return Settlement(end.hold_id, State.SETTLED, end.charged, end.flag, applied=True)
 
     def _end(self, record: _Record, state: State, charged: Credits, flag: Flag) -> None:
@@ -99,11 +128,22 @@ class MemoryLedger:
         record.state, record.charged, record.flag = state, charged, flag
         self._write(kind, hold, charged, flag)
 
-    async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+    def _note(self, tenant: str, hold_id: HoldId, once: str, facts: str) -> None:
+        """Keep what is told of an ended hold with its key, if the key is still its own."""
+        key = self._onces.get((tenant, once))
+        if key is None or key.hold_id != hold_id or key.until_ms <= self._clock_ms():
+            return
+        if facts == FREE:
+            del self._onces[tenant, once]
+        else:
+            key.facts = facts or key.facts
+
+    async def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         """See `Ledger.void`."""
         record = self._records.setdefault((path.tenant, hold_id), _Record(None, None))
         if record.state in (State.OPEN, State.EXPIRED):
             self._end(record, State.SETTLED, Credits.ZERO, Flag.CONFIRMED)
+            self._note(path.tenant, hold_id, once, FREE)
 
     async def balances(self, path: Path) -> tuple[Balance, ...]:
         """See `Ledger.balances`."""

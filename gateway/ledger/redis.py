@@ -14,11 +14,16 @@ from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, binding
 from gateway.ledger.contract import Audit, End, Hold, HoldId, Settlement, State
 from gateway.ledger.grants import live, whole
 from gateway.ledger.recount import recount
+from gateway.ledger.repeating import Repeating
 from gateway.ledger.store import Script, Store
 from gateway.ledger.window import Span
+from gateway.once import FREE, IdempotencyMismatch, Once, Repeated
 from gateway.units import Credits, Flag
 
 _HOUR_MS = 3_600_000
+
+# How long an idempotency key is remembered.
+ONCE_KEPT_MS = 24 * _HOUR_MS
 
 # How long the record of an ended hold is remembered: a late settle finds what it corrects, a repeated id its answer.
 KEPT_MS = 7 * 24 * _HOUR_MS
@@ -37,6 +42,7 @@ class RedisLedger:
         store: where.
         book: which budgets a path must pass.
         hold_ttl_ms: after that an open hold expires.
+        once_kept_ms: how long an idempotency key is remembered; longer than a hold lasts, shorter than `KEPT_MS`.
         clock_ms: this machine's guess at the time, to name windows with; the store's clock decides.
     """
 
@@ -46,11 +52,13 @@ class RedisLedger:
         book: BudgetBook,
         *,
         hold_ttl_ms: int,
+        once_kept_ms: int = ONCE_KEPT_MS,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._store = store
         self._book = book
         self._hold_ttl_ms = hold_ttl_ms
+        self._once_kept_ms = once_kept_ms
         self._clock_ms = clock_ms
         self._ahead_ms = 0
         self._hold = Script.load("hold")
@@ -58,24 +66,25 @@ class RedisLedger:
         self._expire = Script.load("expire")
         self._void = Script.load("void")
         self._snapshot = Script.load("snapshot")
+        self._repeating = Repeating(store)
 
     async def register(self) -> None:
         """Note every configured tenant, so that its holds are swept even when it leaves the configuration."""
         if self._book.tenants:
             await self._store.call("SADD", keys.TENANTS, *self._book.tenants)
 
-    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
+    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId, once: Once | None = None) -> Hold:
         """See `Ledger.hold`. An answer that does not come is asked for once more, under the same id."""
         try:
-            return await self._held(path, amount, hold_id)
+            return await self._held(path, amount, hold_id, once)
         except LedgerPoisoned:
             raise
         except LedgerUnavailable as error:
             if not error.sent or error.code not in ("timeout", "connection"):
                 raise
         try:
-            return await self._held(path, amount, hold_id)
-        except BudgetExhausted as refused:
+            return await self._held(path, amount, hold_id, once)
+        except (BudgetExhausted, Repeated) as refused:
             # Refused now, but the first question may still be on its way, and be granted.
             refused.certain = False
             raise
@@ -83,20 +92,24 @@ class RedisLedger:
             error.sent = True
             raise
 
-    async def _held(self, path: Path, amount: Credits, hold_id: HoldId) -> Hold:
+    async def _held(self, path: Path, amount: Credits, hold_id: HoldId, once: Once | None) -> Hold:
         budgets = self._book.admitting(path)
         for _ in range(_WINDOW_TRIES):
             spans = self._spans(budgets)
-            answer = await self._ask_hold(path, amount, hold_id, budgets, spans)
+            answer = await self._ask_hold(path, amount, hold_id, budgets, spans, once=once)
             verdict, now_ms = answer[0], int(answer[1])
             if verdict == "window":
                 self._ahead_ms = now_ms - self._clock_ms()
                 continue
             if verdict == "known":
-                return await self._again(path, hold_id, answer)
+                return await self._again(path, hold_id, once, answer)
+            if verdict == "other":
+                raise IdempotencyMismatch
+            if verdict == "taken" and once is not None:
+                raise await self._repeating.refusal(path.tenant, answer[2], once)
             balances = _balances(budgets, spans, answer[3:] if verdict == "held" else answer[2:], now_ms)
             if verdict == "held":
-                return Hold(hold_id, path, amount, balances, int(answer[2]))
+                return Hold(hold_id, path, amount, balances, int(answer[2]), once)
             raise _exhausted(balances, amount)
         raise LedgerUnavailable("clock")
 
@@ -105,7 +118,14 @@ class RedisLedger:
         return tuple(budget.window.span(now_ms) for budget in budgets)
 
     async def _ask_hold(
-        self, path: Path, amount: Credits, hold_id: HoldId, budgets: Sequence[Budget], spans: Sequence[Span]
+        self,
+        path: Path,
+        amount: Credits,
+        hold_id: HoldId,
+        budgets: Sequence[Budget],
+        spans: Sequence[Span],
+        *,
+        once: Once | None,
     ) -> list[Any]:
         places = [keys.Place.of(budget, span) for budget, span in zip(budgets, spans, strict=True)]
         limits: list[str] = []
@@ -114,7 +134,7 @@ class RedisLedger:
             limits += [str(budget.limit.millicredits), str(span.start_ms), ends]
         return await self._store.run(
             self._hold,
-            self._keys(path.tenant, hold_id, places),
+            self._keys(path.tenant, hold_id, places, once.key if once else ""),
             [
                 hold_id,
                 str(amount.millicredits),
@@ -122,11 +142,13 @@ class RedisLedger:
                 str(path),
                 keys.written(places),
                 str(RETENTION_MS),
+                once.fingerprint if once else "",
+                str(self._once_kept_ms),
                 *limits,
             ],
         )
 
-    async def _again(self, path: Path, hold_id: HoldId, answer: list[Any]) -> Hold:
+    async def _again(self, path: Path, hold_id: HoldId, once: Once | None, answer: list[Any]) -> Hold:
         """The hold as its record tells it: an open one is simply the answer that was lost."""
         _, _, state, amount, deadline, written = answer
         if state != State.OPEN:
@@ -141,7 +163,8 @@ class RedisLedger:
         except LedgerUnavailable as error:
             error.sent = True  # not this question, but the hold is there
             raise
-        return Hold(hold_id, path, Credits(int(amount)), _balances(budgets, spans, numbers, now_ms), int(deadline))
+        balances = _balances(budgets, spans, numbers, now_ms)
+        return Hold(hold_id, path, Credits(int(amount)), balances, int(deadline), once)
 
     async def _stored(self, tenant: str, places: Sequence[keys.Place]) -> tuple[int, list[Any]]:
         """The store's clock, and spent, held and live grants of each place as they stand."""
@@ -154,21 +177,21 @@ class RedisLedger:
             raise LedgerPoisoned("poisoned") from None
         return now_ms, numbers
 
-    async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
+    async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         """See `Ledger.settle`."""
-        return await self._settled(hold.path.tenant, hold.hold_id, keys.places_of(hold.balances), charged, flag)
+        return await self._settled(End.of(hold, charged, flag, facts), keys.places_of(hold.balances))
 
     async def book(self, end: End) -> Settlement:
         """See `Ledger.book`."""
-        return await self._settled(end.tenant, end.hold_id, _read(end.places), end.charged, end.flag)
+        return await self._settled(end, _read(end.places))
 
-    async def _settled(
-        self, tenant: str, hold_id: HoldId, places: Sequence[keys.Place], charged: Credits, flag: Flag
-    ) -> Settlement:
+    async def _settled(self, end: End, places: Sequence[keys.Place]) -> Settlement:
+        hold_id, charged, flag = end.hold_id, end.charged, end.flag
+        facts = end.facts if end.once else ""
         answer = await self._store.run(
             self._settle,
-            self._keys(tenant, hold_id, places),
-            [hold_id, str(charged.millicredits), flag, keys.written(places), str(KEPT_MS)],
+            self._keys(end.tenant, hold_id, places, end.once if facts else ""),
+            [hold_id, str(charged.millicredits), flag, end.places, str(KEPT_MS), facts],
         )
         if answer[0] == "settled":
             return Settlement(hold_id, State.SETTLED, charged, flag, applied=True)
@@ -179,11 +202,12 @@ class RedisLedger:
         state = State.UNKNOWN if answer[0] == "unknown" else State.SETTLED
         return Settlement(hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
 
-    async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+    async def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         """See `Ledger.void`."""
         answer = await self._store.run(self._void, [keys.record(path.tenant, hold_id)], [str(KEPT_MS)])
         if answer[0] == "known" and answer[1] in (State.OPEN, State.EXPIRED):
-            await self._settled(path.tenant, hold_id, _read(answer[4]), Credits.ZERO, Flag.CONFIRMED)
+            end = End(hold_id, path.tenant, answer[4], Credits.ZERO, Flag.CONFIRMED, once, FREE)
+            await self._settled(end, _read(end.places))
 
     async def balances(self, path: Path) -> tuple[Balance, ...]:
         """See `Ledger.balances`."""
@@ -241,12 +265,13 @@ class RedisLedger:
         """How many holds of the tenant are open."""
         return int(await self._store.call("ZCARD", keys.open_holds(tenant)))
 
-    def _keys(self, tenant: str, hold_id: HoldId, places: Sequence[keys.Place]) -> list[str]:
+    def _keys(self, tenant: str, hold_id: HoldId, places: Sequence[keys.Place], once: str = "") -> list[str]:
         return [
             keys.record(tenant, hold_id),
             keys.open_holds(tenant),
             keys.journal(tenant),
             *(place.key(tenant) for place in places),
+            *([keys.once(tenant, once)] if once else []),
         ]
 
 

@@ -54,25 +54,25 @@ class Settler:
         if len(self._tasks) >= self._ends_max or (self._spool is not None and self._spool.full):
             raise Busy
 
-    def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
+    def close(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> None:
         """See `Closer.close`."""
 
         async def end() -> None:
-            self._settled(await self._ledger.settle(hold, charged, flag))
+            self._settled(await self._ledger.settle(hold, charged, flag, facts))
             if self._spool is not None:
                 await self._spool.booked(hold.hold_id)
 
         async def missed() -> None:
             if self._spool is not None:
-                await self._spool.keep(End.of(hold, charged, flag))
+                await self._spool.keep(End.of(hold, charged, flag, facts))
 
         self._start(hold.hold_id, _until_booked(end, missed))
 
-    def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+    def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         """See `Closer.void`. Not put on disk: nothing was sent, and a hold nobody voids expires."""
 
         async def end() -> None:
-            await self._ledger.void(path, hold_id, amount)
+            await self._ledger.void(path, hold_id, amount, once)
 
         self._start(hold_id, _until_booked(end, _nothing))
 

@@ -237,6 +237,7 @@ def written(end: End) -> bytes:
         "places": end.places,
         "charged": end.charged.millicredits,
         "flag": end.flag,
+        **({"once": end.once, "facts": end.facts} if end.once else {}),
     }
     text = json.dumps(facts, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
@@ -254,7 +255,12 @@ def read(line: bytes) -> End:
     if type(charged) is not int or not 0 <= charged <= MILLICREDITS_MAX:
         raise ValueError("no amount")
     keys.read(facts["places"])
-    return End(HoldId(facts["id"]), facts["tenant"], facts["places"], Credits(charged), Flag(str(facts.get("flag"))))
+    # Lines from before there were idempotency keys have neither.
+    key = [facts.get(name, "") for name in ("once", "facts")]
+    if not all(isinstance(part, str) for part in key):
+        raise ValueError("no key")
+    flag = Flag(str(facts.get("flag")))
+    return End(HoldId(facts["id"]), facts["tenant"], facts["places"], Credits(charged), flag, *key)
 
 
 def _read_all(content: bytes) -> tuple[tuple[End, ...], int]:

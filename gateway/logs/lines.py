@@ -67,6 +67,8 @@ def canonical(receipt: Receipt) -> dict[str, Any]:
         "flag": receipt.flag,
         "overrun": _number(receipt.overrun) if receipt.held is not None else None,
         "drift": _number(receipt.drift),
+        "once": receipt.once,
+        "replayed": receipt.replayed or None,
         "binding": receipt.binding,
         "remaining": _number(receipt.remaining),
         "outcome": receipt.outcome,

@@ -36,7 +36,7 @@ _SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 # Budgets shown in one scrape; each is up to five series.
 BALANCES_MAX = 2_000
 
-_OUTCOMES = ("served", "refused", "failed", "dry_run")
+_OUTCOMES = ("served", "refused", "failed", "dry_run", "replayed")
 _STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATUSES = range(100, 600)
 _LEDGER_CODES = (

@@ -17,6 +17,7 @@ def crossed(sound: Mapping[Trail, object], tenants: Mapping[str, object] | None)
     """
     yield from _ports(sound)
     yield from _hold_outlives_calls(sound)
+    yield from _key_outlives_hold(sound)
     if sound.get(("ledger", "durability")) == "replicated" and sound.get(("ledger", "url"), "") is None:
         yield ("ledger", "durability"), "needs ledger.url: the bundled store has no replicas", "local"
     issuers = sound.get(("identity", "issuers"))
@@ -39,6 +40,13 @@ def _hold_outlives_calls(sound: Mapping[Trail, object]) -> Iterator[Found]:
         case [float(ttl_s), float(total_s), float(drain_s)] if ttl_s < (least := 2 * total_s + drain_s):
             message = f"must be at least {least:g}: twice upstream.total_timeout_s plus shutdown.drain_s"
             yield ("ledger", "hold_ttl_s"), message, ""
+
+
+def _key_outlives_hold(sound: Mapping[Trail, object]) -> Iterator[Found]:
+    match [sound.get(key) for key in (("idempotency", "kept_s"), ("ledger", "hold_ttl_s"))]:
+        # A key forgotten while its call is open would let the same call be made again.
+        case [float(kept_s), float(ttl_s)] if kept_s < ttl_s:
+            yield ("idempotency", "kept_s"), "must be at least ledger.hold_ttl_s", ""
 
 
 def _fixed(claims: Claims, tenants: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:

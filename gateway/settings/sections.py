@@ -143,6 +143,17 @@ class Ledger(Rules):
     )
 
 
+class Idempotency(Rules):
+    """Calls that are to be made once: those with an `Idempotency-Key`."""
+
+    kept_s: Seconds = Field(
+        default=86_400.0,
+        ge=86_400,
+        le=604_800,
+        description="Seconds a key is remembered from its first call on; at least ledger.hold_ttl_s.",
+    )
+
+
 class Bodies(Rules):
     """Bounds on what clients send."""
 
@@ -195,6 +206,7 @@ class GatewayFile(Rules):
     upstream: Upstream = Field(default_factory=Upstream, description="The image API and the master key to it.")
     identity: Identity = Field(description="Whose tokens are believed.")
     ledger: Ledger = Field(default_factory=Ledger, description="Where balances live.")
+    idempotency: Idempotency = Field(default_factory=Idempotency, description="Calls that are to be made once.")
     bodies: Bodies = Field(default_factory=Bodies, description="Bounds on what clients send.")
     images: Images = Field(default_factory=Images, description="Bounds on uploaded images.")
     answers: Answers = Field(default_factory=Answers, description="Bounds on how answers are taken.")

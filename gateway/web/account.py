@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.documents import advice_facts
 from gateway.exchange import Verdict
 from gateway.ledger.budget import Balance, Path, tightest
 from gateway.pricing.advice import Advice
-from gateway.problems import advice_facts
 
 
 def quote_document(verdict: Verdict, advice: Advice | None) -> bytes:

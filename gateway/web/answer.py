@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import HttpVersion11, web
 
+from gateway.documents import replay_fields
 from gateway.errors import ClientGone, GatewayError
 from gateway.exchange import Standing
 from gateway.headers import passed_back, standing_fields
@@ -71,6 +72,10 @@ class HttpClient:
         fields = list(passed_back(reply))
         if standing is not None:
             fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
+        if reply.replayed:
+            fields += replay_fields(reply.reported)
+            if reply.reported is not None and self._flavour is Flavour.DIRECT:
+                fields.append(("x-dezgo-job-amount-usd", reply.reported.usd()))
         for name, value in (*fields, *self._extra):
             response.headers[name] = value
         response.headers["Server"] = SERVER

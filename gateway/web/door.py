@@ -1,7 +1,6 @@
 """The front door: one handler, one except clause. It reads a request, asks who calls, and orders from the hall."""
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from functools import partial
 from aiohttp import web
 
 from gateway.errors import (
-    BadHeader,
     BudgetExhausted,
     Busy,
     ClientGone,
@@ -20,7 +18,7 @@ from gateway.errors import (
     NotYourJob,
     Unauthenticated,
 )
-from gateway.exchange import SHARED_ACCOUNT, Ceiling, Exchange, Order
+from gateway.exchange import SHARED_ACCOUNT, Exchange, Order
 from gateway.headers import forwardable
 from gateway.identity.credentials import find_token
 from gateway.identity.principal import Principal
@@ -36,11 +34,13 @@ from gateway.pricing.job import Job
 from gateway.pricing.tariff import Method, Tariff
 from gateway.problems import problem_for
 from gateway.receipt import Receipt
+from gateway.repeats import Memo
 from gateway.units import Credits
 from gateway.web.account import account_document, budget_document, quote_document
 from gateway.web.answer import HttpClient, document, new_request_id
 from gateway.web.body import InFlight, read_body, refuse_unclear_framing
 from gateway.web.routes import Kind, Route, Routes, known_verb
+from gateway.web.wishes import ceilings_of, idempotency_key, once_of, wants_dry_run
 
 # Bodies up to this size are read in at most a few milliseconds, whatever they hold.
 READ_ON_LOOP_BYTES_MAX = 16_384
@@ -48,8 +48,8 @@ READ_ON_LOOP_BYTES_MAX = 16_384
 # Upstream calls under way for callers without a token: they share the connections that others pay for.
 STRANGERS_MAX = 8
 
-MAX_CREDITS = "x-gateway-max-credits"
-DRY_RUN = "x-gateway-dry-run"
+# Hex digits of an idempotency key's hash that are logged.
+ONCE_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,9 @@ class Door:
         visit.receipt.method = method.name
         if principal.grants.methods is not None and method.name not in principal.grants.methods:
             raise MethodNotGranted(method.name)
-        ceilings = _ceilings(visit.fields, principal)
-        dry = route.kind is Kind.QUOTE or _dry_run(visit.fields)
+        ceilings = ceilings_of(visit.fields, principal)
+        dry = route.kind is Kind.QUOTE or wants_dry_run(visit.fields)
+        key = None if dry else idempotency_key(visit.fields)
         with self._in_flight.share() as share:
             body = await read_body(
                 visit.request,
@@ -175,11 +176,17 @@ class Door:
             visit.receipt.bytes_in = len(body)
             job = await self._job_in(visit, method, query, body)
             call = self._call(visit, route.path, query, body)
-            visit.order = Order(call, method, job, _path(principal), ceilings, visit.receipt)
+            memo = await self._memo(visit, key, _path(principal), call)
+            visit.order = Order(call, method, job, _path(principal), ceilings, visit.receipt, memo)
             if dry:
                 return await self._verdict(visit, visit.order)
             await self._exchange.serve(visit.order, visit.client)
         return _sent(visit)
+
+    async def _memo(self, visit: Visit, key: str | None, payer: Path, call: Call) -> Memo:
+        once = await once_of(key, payer, call) if key is not None else None
+        visit.receipt.once = once.key[:ONCE_SHOWN] if once is not None else None
+        return Memo(once)
 
     async def _job_in(self, visit: Visit, method: Method, query: str, body: bytes) -> Job:
         # Of what will be forwarded: a type that the client keeps for this hop says nothing to the upstream.
@@ -287,7 +294,7 @@ def _path(principal: Principal) -> Path:
 
 
 def _sent(visit: Visit) -> web.StreamResponse:
-    visit.receipt.outcome = "served"
+    visit.receipt.outcome = "replayed" if visit.receipt.replayed else "served"
     if visit.client.response is None:
         raise LookupError("nothing was answered")
     return visit.client.response
@@ -305,36 +312,3 @@ def _blame(receipt: Receipt, error: Exception) -> None:
 def _refuse_expectation(request: web.BaseRequest) -> None:
     if any(expectation.lower() != "100-continue" for expectation in request.headers.getall("Expect", [])):
         raise ExpectationFailed
-
-
-_WHOLE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,3})?", re.ASCII)
-
-
-def _ceilings(fields: Fields, principal: Principal) -> tuple[Ceiling, ...]:
-    """What the caller's header and token allow one call to cost at most."""
-    found = []
-    said = [value for name, value in fields if name == MAX_CREDITS]
-    if len(said) > 1 or any(not _WHOLE.fullmatch(value) for value in said):
-        raise BadHeader("X-Gateway-Max-Credits", "must be one plain number of credits")
-    if said:
-        found.append(Ceiling(_credits(said[0]), "header"))
-    if principal.grants.credits_max is not None:
-        found.append(Ceiling(principal.grants.credits_max, "grant"))
-    return tuple(found)
-
-
-def _credits(text: str) -> Credits:
-    try:
-        return Credits.parse(text)
-    except ValueError:
-        raise BadHeader("X-Gateway-Max-Credits", "is too large") from None
-
-
-def _dry_run(fields: Fields) -> bool:
-    said = [value.lower() for name, value in fields if name == DRY_RUN]
-    if not said:
-        return False
-    if len(said) > 1 or said[0] not in ("true", "false"):
-        # Taken for "no", a misspelt wish not to be charged would cost money.
-        raise BadHeader("X-Gateway-Dry-Run", "must be true or false")
-    return said[0] == "true"

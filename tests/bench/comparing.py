@@ -19,12 +19,14 @@ class Asked:
         body: what was sent; nobody else's words.
         status: of an answer that came whole, else None.
         told: the charge in millicredits that this answer named, if it did.
+        once: sent under an idempotency key, and again while nobody answered.
     """
 
     user: str
     body: bytes
     status: int | None = None
     told: int | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

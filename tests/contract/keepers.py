@@ -15,7 +15,7 @@ from gateway.ledger.contract import Audit, Hold, HoldId, Ledger, Settlement
 from gateway.ledger.granting import RedisGranting
 from gateway.ledger.journal import pairs
 from gateway.ledger.memory import MemoryLedger
-from gateway.ledger.redis import RedisLedger
+from gateway.ledger.redis import ONCE_KEPT_MS, RedisLedger
 from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Window
 from gateway.units import Credits, Flag
@@ -66,7 +66,7 @@ class Keeper(Protocol):
 
     tenant: str
 
-    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> Ledger:
+    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000, once_kept_ms: int = ONCE_KEPT_MS) -> Ledger:
         """A keeper of these books that goes by `book`."""
         ...
 
@@ -102,10 +102,10 @@ class MemoryKeeper:
     now_ms: int = field(default_factory=real_ms)
     made: MemoryLedger | None = None
 
-    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> Ledger:
+    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000, once_kept_ms: int = ONCE_KEPT_MS) -> Ledger:
         if self.made is None:
             self.made = MemoryLedger(book, hold_ttl_ms=hold_ttl_ms, clock_ms=lambda: self.now_ms)
-        self.made._book, self.made._hold_ttl_ms = book, hold_ttl_ms
+        self.made._book, self.made._hold_ttl_ms, self.made._once_kept_ms = book, hold_ttl_ms, once_kept_ms
         return self.made
 
     async def adjusting(self, book: BudgetBook | None = None) -> MemoryLedger:
@@ -154,8 +154,16 @@ class StoreKeeper:
         self.opened.append(Store(self.url, deadline_s=20.0))
         return self.opened[-1]
 
-    async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> RedisLedger:
-        made = RedisLedger(self.open(), book, hold_ttl_ms=hold_ttl_ms, clock_ms=lambda: real_ms() + self.ahead_ms)
+    async def ledger(
+        self, book: BudgetBook, *, hold_ttl_ms: int = 60_000, once_kept_ms: int = ONCE_KEPT_MS
+    ) -> RedisLedger:
+        made = RedisLedger(
+            self.open(),
+            book,
+            hold_ttl_ms=hold_ttl_ms,
+            once_kept_ms=once_kept_ms,
+            clock_ms=lambda: real_ms() + self.ahead_ms,
+        )
         await made.register()
         return made
 
@@ -211,11 +219,11 @@ class Ends:
     ledger: Ledger
     waiting: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
 
-    def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
-        self.waiting.append(lambda: self.ledger.settle(hold, charged, flag))
+    def close(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> None:
+        self.waiting.append(lambda: self.ledger.settle(hold, charged, flag, facts))
 
-    def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
-        self.waiting.append(lambda: self.ledger.void(path, hold_id, amount))
+    def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
+        self.waiting.append(lambda: self.ledger.void(path, hold_id, amount, once))
 
 
 async def swept(ledger: Ledger, hold_ids: set[str]) -> list[Settlement]:

@@ -52,9 +52,23 @@ async def test_racers_over_several_pools_with_the_same_ids_hold_each_id_once(on_
 
 
 async def test_racers_in_several_processes_get_exactly_what_the_budget_bears(on_store: StoreKeeper) -> None:
+    await assert_exactly_k(on_store, await raced_in_processes(on_store))
+
+
+async def test_racers_in_several_processes_with_one_idempotency_key_hold_once(on_store: StoreKeeper) -> None:
+    assert await raced_in_processes(on_store, "one") == 1
+    ledger = await on_store.ledger(book(on_store.tenant, limited()))
+    held = {balance.held for balance in await ledger.balances(Path(on_store.tenant, "ads", "ann"))}
+    assert held == {Credits(PRICE)}
+    assert (await assert_clean(ledger, on_store.tenant)).entries == 1
+
+
+async def raced_in_processes(on_store: StoreKeeper, *key: str) -> int:
+    """How many holds several processes were granted together."""
+    said = ("-m", "tests.contract.racing", on_store.url, on_store.tenant)
     racers = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.contract.racing", on_store.url, on_store.tenant, f"process-{n}", str(CALLS)),
+            *(sys.executable, *said, f"process-{n}", str(CALLS), *key),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
@@ -66,13 +80,13 @@ async def test_racers_in_several_processes_get_exactly_what_the_budget_bears(on_
             for racer in racers:
                 assert racer.stdout is not None
                 assert await racer.stdout.readline() == b"ready\n"
-            said = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
+            told = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
     finally:
         for racer in racers:
             if racer.returncode is None:
                 racer.kill()
                 await racer.wait()
-    await assert_exactly_k(on_store, sum(int(out) for out, _ in said))
+    return sum(int(out) for out, _ in told)
 
 
 async def test_racers_that_end_their_holds_never_pass_the_limit_at_any_grant(keeper: Keeper) -> None:

@@ -13,10 +13,11 @@ from tests.house.source import GATEWAY, ROOT, files, imports, module, tree
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.units",),
     ("gateway.messages", "gateway.errors"),
-    ("gateway.receipt",),
+    ("gateway.receipt", "gateway.once"),
     ("gateway.pricing", "gateway.ledger"),
-    ("gateway.jobs", "gateway.account", "gateway.replies"),
+    ("gateway.jobs", "gateway.account", "gateway.replies", "gateway.documents"),
     ("gateway.parse", "gateway.identity", "gateway.headers", "gateway.problems", "gateway.metrics", "gateway.logs"),
+    ("gateway.repeats",),
     ("gateway.exchange", "gateway.failpoints"),
     ("gateway.web", "gateway.proxy", "gateway.settings"),
     ("gateway.build",),

@@ -14,8 +14,10 @@ from gateway.ledger.contract import Hold, HoldId
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.window import Every, Window
 from gateway.messages import Call, Reply
+from gateway.once import Once
 from gateway.pricing.job import Job
 from gateway.receipt import Receipt
+from gateway.repeats import Memo
 from gateway.units import Credits, Flag
 from tests.unit.pricing.rates import TARIFF, TEXT2IMAGE
 
@@ -62,9 +64,10 @@ class FakeClient:
     got: list[bytes] = field(default_factory=list)
     standing: Standing | None = None
     status: int | None = None
+    replayed: bool = False
 
     async def answer(self, reply: Reply, standing: Standing | None) -> None:
-        self.standing, self.status = standing, reply.status
+        self.standing, self.status, self.replayed = standing, reply.status, reply.replayed
         async for chunk in reply.body:
             if self.takes is not None and len(self.got) >= self.takes:
                 raise ClientGone
@@ -85,13 +88,13 @@ class FakeSettler:
         if self.full:
             raise Busy
 
-    def close(self, hold: Hold, charged: Credits, flag: Flag) -> None:
+    def close(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> None:
         self.ends.append((hold.hold_id, charged, flag))
-        self.tasks.append(asyncio.ensure_future(self.ledger.settle(hold, charged, flag)))
+        self.tasks.append(asyncio.ensure_future(self.ledger.settle(hold, charged, flag, facts)))
 
-    def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+    def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         self.voids.append(hold_id)
-        self.tasks.append(asyncio.ensure_future(self.ledger.void(path, hold_id, amount)))
+        self.tasks.append(asyncio.ensure_future(self.ledger.void(path, hold_id, amount, once)))
 
     async def done(self) -> None:
         await asyncio.gather(*self.tasks)
@@ -141,9 +144,15 @@ class Stage:
         )
         self.receipt = Receipt("r1", 0.0)
 
-    def order(self, job: Job | None = None, ceilings: Sequence[Ceiling] = (), request_id: str = "r1") -> Order:
+    def order(
+        self,
+        job: Job | None = None,
+        ceilings: Sequence[Ceiling] = (),
+        request_id: str = "r1",
+        once: Once | None = None,
+    ) -> Order:
         call = Call(request_id, "POST", "/text2image", "", (), b"{}")
-        return Order(call, TEXT2IMAGE, job or Job("text2image"), PATH, tuple(ceilings), self.receipt)
+        return Order(call, TEXT2IMAGE, job or Job("text2image"), PATH, tuple(ceilings), self.receipt, Memo(once))
 
     async def serve(self, **said: Any) -> None:
         try:

@@ -1,17 +1,21 @@
 """Settings become parts: budgets with their windows, keys with their algorithms."""
 
+from pathlib import Path as FilePath
+
 import pytest
 from pydantic import SecretStr
 
-from gateway.build import budget_book, claim_rules, token_key, window
+from gateway.build import budget_book, claim_rules, redis_ledger, token_key, window
 from gateway.errors import TenantFrozen
 from gateway.identity.claims import Claim, Fixed
 from gateway.identity.mint import fresh_private_pem, public_pem
-from gateway.ledger.budget import Path
+from gateway.ledger.budget import BudgetBook, Path
+from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Window
 from gateway.settings import BudgetRule, TeamRules, TenantRules, TokenKey, UserRules
 from gateway.settings.issuers import Claims
 from gateway.units import Credits
+from tests.unit.settings.files import GATEWAY, load, write
 
 
 def rule(credits: int, every: str, **said: object) -> BudgetRule:
@@ -71,3 +75,9 @@ def test_claims_are_read_where_the_settings_say() -> None:
     assert (fixed.tenant, fixed.team, fixed.user) == (Fixed("studio"), Fixed("ads"), None)
     pathed = claim_rules(Claims(tenant="org.name", methods="can.call"))
     assert (pathed.tenant, pathed.methods) == (Claim(("org", "name")), Claim(("can", "call")))
+
+
+def test_the_ledgers_terms_are_the_configured_ones_in_ms(tmp_path: FilePath) -> None:
+    settings = load(write(tmp_path, gateway=GATEWAY + "idempotency:\n  kept_s: 90000\n"))
+    made = redis_ledger(settings, Store("redis://127.0.0.1", deadline_s=1.0), BudgetBook({}))
+    assert (made._hold_ttl_ms, made._once_kept_ms) == (900_000, 90_000_000)

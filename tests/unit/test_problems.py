@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import errors
+from gateway import errors, once
 from gateway.errors import GatewayError, UpstreamRedirect
 from gateway.pricing.advice import Advice
 from gateway.pricing.job import Job
 from gateway.problems import INTERNAL, TABLE, TYPE_PREFIX, Problem, error_rows, problem_for
-from gateway.units import Credits
+from gateway.units import Credits, Flag
 
 CREDITS = Credits.whole
 
@@ -28,6 +28,21 @@ def exhausted(*, reset_s: int | None = 3600) -> errors.BudgetExhausted:
 def ceiling(source: str) -> errors.AboveCeiling:
     return errors.AboveCeiling(quoted=CREDITS(19), ceiling=CREDITS(10), source=source)
 
+
+FIRST = once.First("77aa", CREDITS(19), Flag.CONFIRMED, once.Facts(reason="ok", status=200, bytes=5, sha256="ab"))
+FIRST_TOLD: dict[str, Any] = {
+    "request_id": "77aa",
+    "charged": 19,
+    "charged_usd": "0.0019",
+    "flag": "confirmed",
+    "status": 200,
+    "reason": "ok",
+    "content_type": None,
+    "bytes": 5,
+    "sha256": "ab",
+    "seed": None,
+    "job_id": None,
+}
 
 # (error, status, members a client relies on)
 CASES: list[tuple[GatewayError, int, dict[str, Any]]] = [
@@ -71,6 +86,9 @@ CASES: list[tuple[GatewayError, int, dict[str, Any]]] = [
     (errors.LedgerUnavailable("timeout"), 503, {}),
     (errors.LedgerPoisoned("poisoned"), 503, {}),
     (errors.HoldClosed(), 409, {}),
+    (once.IdempotencyMismatch(), 422, {}),
+    (once.IdempotencyOpen(), 409, {}),
+    (once.IdempotencyEnded(first=FIRST), 409, {"first": FIRST_TOLD}),
     (errors.Busy(), 503, {}),
     (errors.UpstreamUnreachable(), 502, {"charge": "none"}),
     (errors.UpstreamUnanswered("timeout"), 504, {"charge": "uncertain"}),
@@ -93,7 +111,7 @@ def document(problem: Problem) -> dict[str, Any]:
 
 def all_below(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
     for narrower in kind.__subclasses__():
-        if narrower.__module__ == errors.__name__:
+        if narrower.__module__ in (errors.__name__, once.__name__):
             yield narrower
             yield from all_below(narrower)
 
@@ -175,6 +193,7 @@ def test_advice_is_shown_as_parameters_to_send_and_only_with_an_empty_budget() -
 RETRY = {
     errors.IdentityUnavailable: "3",
     errors.LedgerUnavailable: "3",
+    once.IdempotencyOpen: "3",
     errors.Busy: "1",
     errors.BudgetExhausted: "3600",
 }

@@ -5,17 +5,22 @@
 -- KEYS[2]  open      zset    hold id -> deadline, ms since the epoch
 -- KEYS[3]  journal   stream  append only
 -- KEYS[4…] balances  hash    spent, held, granted      millicredits, whole numbers; granted as common.lua reads it
+-- the last once      hash    what is known of the call under an idempotency key; only with a fingerprint
 -- ARGV[1]  hold id           unique to one call; safe to send again
 -- ARGV[2]  amount            millicredits
 -- ARGV[3]  ttl               ms from now until the hold expires
 -- ARGV[4]  path              tenant/team/user, for the journal
 -- ARGV[5]  budgets           'name|start|end …' in the order of KEYS[4…]; kept in the record
 -- ARGV[6]  retention         ms a balance is kept after its window ended
--- ARGV[7…] per budget        limit, start ms, end ms ('' when it never ends)
+-- ARGV[7]  fingerprint       of a call that is to be made once, else ''
+-- ARGV[8]  once kept         ms the idempotency key is remembered from now on
+-- ARGV[9…] per budget        limit, start ms, end ms ('' when it never ends)
 -- Returns  {'held', now, deadline, spent, held, granted, …}   balances with this hold in them; grants not lapsed
 --          {'exhausted', now, spent, held, granted, …}        some budget cannot bear it; nothing was written
 --          {'window', now}                           a window given is not the one of now; nothing was written
 --          {'known', now, state, amount, deadline, budgets}   this id was here before; nothing was written
+--          {'other', now}                            the idempotency key is another call's; nothing was written
+--          {'taken', now, hold id}                   the same call was here before, held under this id; likewise
 -- Clock    the server's TIME. A caller's clock never decides about money.
 -- Promise  spent + held <= limit + live grants in every budget whenever it answers 'held'.
 
@@ -26,14 +31,22 @@ if record[1] then
   return {'known', now, record[1], record[2] or '0', record[3] or '0', record[4] or ''}
 end
 
+local last = ARGV[7] == '' and #KEYS or #KEYS - 1
+if last < #KEYS then
+  local once = redis.call('HMGET', KEYS[#KEYS], 'fingerprint', 'hold')
+  if once[1] then
+    return once[1] == ARGV[7] and {'taken', now, once[2] or ''} or {'other', now}
+  end
+end
+
 local amount = whole(ARGV[2], 'amount')
 local deadline = now + whole(ARGV[3], 'ttl')
-local retention = whole(ARGV[6], 'retention')
+local retention, remembered = whole(ARGV[6], 'retention'), whole(ARGV[8], 'once kept')
 local answer = {'held', now, digits(deadline)}
 local refused = false
 
-for i = 4, #KEYS do
-  local at = 7 + (i - 4) * 3
+for i = 4, last do
+  local at = 9 + (i - 4) * 3
   local limit, starts = whole(ARGV[at], 'limit'), whole(ARGV[at + 1], 'start')
   if now < starts or (ARGV[at + 2] ~= '' and now >= whole(ARGV[at + 2], 'end')) then
     return {'window', now}
@@ -57,16 +70,20 @@ if refused then
   return facts
 end
 
-for i = 4, #KEYS do
+for i = 4, last do
   local fresh = redis.call('EXISTS', KEYS[i]) == 0
   redis.call('HINCRBY', KEYS[i], 'held', digits(amount))
-  local ends = ARGV[7 + (i - 4) * 3 + 2]
+  local ends = ARGV[9 + (i - 4) * 3 + 2]
   if fresh and ends ~= '' then
     redis.call('PEXPIREAT', KEYS[i], digits(tonumber(ends) + retention))
   end
 end
 redis.call('HSET', KEYS[1], 'state', 'open', 'amount', digits(amount), 'deadline', digits(deadline),
   'budgets', ARGV[5], 'path', ARGV[4])
+if last < #KEYS then
+  redis.call('HSET', KEYS[#KEYS], 'fingerprint', ARGV[7], 'hold', ARGV[1])
+  redis.call('PEXPIRE', KEYS[#KEYS], digits(remembered))
+end
 redis.call('ZADD', KEYS[2], digits(deadline), ARGV[1])
 redis.call('XADD', KEYS[3], '*', 'op', 'hold', 'id', ARGV[1], 'amount', digits(amount),
   'path', ARGV[4], 'budgets', ARGV[5])

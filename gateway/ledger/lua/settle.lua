@@ -5,16 +5,19 @@
 -- KEYS[2]  open      zset    hold id -> deadline
 -- KEYS[3]  journal   stream  append only
 -- KEYS[4…] balances  hash    spent, held               the windows that admitted the hold, in its own order
+-- the last once      hash    what is known of the call under an idempotency key; only with facts
 -- ARGV[1]  hold id
 -- ARGV[2]  charged           millicredits; may be more than was held: it is booked in full
 -- ARGV[3]  flag              confirmed | unconfirmed | uncertain
 -- ARGV[4]  budgets           must equal the record's own; guards against wrong keys
 -- ARGV[5]  kept              ms the record is remembered after its end
+-- ARGV[6]  facts             kept with the idempotency key; 'free' gives the key back; '' when there is none
 -- Returns  {'settled'}                        booked by this call
 --          {'known', state, charged, flag}    it had ended before; nothing was written
 --          {'unknown'}                        no such hold; nothing was written
 -- Clock    the server's TIME, for the journal only.
 -- Promise  a hold moves `spent` once, and once more only if it had expired: then to the true amount.
+--          The key's facts are written in the same step, and only while the key is this hold's.
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'amount', 'budgets', 'charged', 'flag', 'path')
 local state = record[1]
@@ -30,7 +33,8 @@ end
 
 local amount, charged = whole(record[2], 'amount'), whole(ARGV[2], 'charged')
 local kept = whole(ARGV[5], 'kept')
-for i = 4, #KEYS do
+local last = ARGV[6] == '' and #KEYS or #KEYS - 1
+for i = 4, last do
   local spent, held = balance(KEYS[i])
   if (state == 'open' and held < amount) or (state == 'expired' and spent < amount) then
     error('POISONED balance')
@@ -38,9 +42,10 @@ for i = 4, #KEYS do
 end
 
 sound(KEYS[2], KEYS[3])
+local its_key = last < #KEYS and redis.call('HGET', KEYS[#KEYS], 'hold') == ARGV[1]
 
 redis.call('ZREM', KEYS[2], ARGV[1])
-for i = 4, #KEYS do
+for i = 4, last do
   if state == 'open' then
     redis.call('HINCRBY', KEYS[i], 'held', digits(-amount))
     redis.call('HINCRBY', KEYS[i], 'spent', digits(charged))
@@ -50,6 +55,11 @@ for i = 4, #KEYS do
 end
 redis.call('HSET', KEYS[1], 'state', 'settled', 'charged', digits(charged), 'flag', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], digits(kept))
+if its_key and ARGV[6] == 'free' then
+  redis.call('DEL', KEYS[#KEYS])
+elseif its_key then
+  redis.call('HSET', KEYS[#KEYS], 'facts', ARGV[6])
+end
 redis.call('XADD', KEYS[3], '*', 'op', state == 'open' and 'settle' or 'correct', 'id', ARGV[1],
   'amount', digits(amount), 'charged', digits(charged), 'flag', ARGV[3], 'path', record[6] or '',
   'budgets', ARGV[4])

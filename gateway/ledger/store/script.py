@@ -6,7 +6,7 @@ from pathlib import Path
 
 _LUA = Path(__file__).parent.parent / "lua"
 
-_READS = frozenset({"snapshot"})
+_READS = frozenset({"snapshot", "once"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from gateway.ledger.budget import Balance, BudgetBook, Path, Rule, TenantBudgets
 from gateway.ledger.contract import Audit, End, Hold, HoldId, Settlement
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.window import Every, Window
+from gateway.once import Once
 from gateway.units import Credits, Flag
 
 PATH = Path("studio", None, "ann")
@@ -35,17 +36,17 @@ class FaultyLedger:
         if fault is not None:
             raise fault
 
-    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId) -> Hold:
+    async def hold(self, path: Path, amount: Credits, *, hold_id: HoldId, once: Once | None = None) -> Hold:
         self.calls.append(f"hold {hold_id}")
         await self._pass(self.before)
-        held = await self.kept.hold(path, amount, hold_id=hold_id)
+        held = await self.kept.hold(path, amount, hold_id=hold_id, once=once)
         await self._pass(self.after)
         return held
 
-    async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
+    async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         self.calls.append(f"settle {hold.hold_id}")
         await self._pass(self.before)
-        settlement = await self.kept.settle(hold, charged, flag)
+        settlement = await self.kept.settle(hold, charged, flag, facts)
         await self._pass(self.after)
         return settlement
 
@@ -56,10 +57,10 @@ class FaultyLedger:
         await self._pass(self.after)
         return settlement
 
-    async def void(self, path: Path, hold_id: HoldId, amount: Credits) -> None:
+    async def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         self.calls.append(f"void {hold_id}")
         await self._pass(self.before)
-        await self.kept.void(path, hold_id, amount)
+        await self.kept.void(path, hold_id, amount, once)
         await self._pass(self.after)
 
     async def balances(self, path: Path) -> tuple[Balance, ...]:

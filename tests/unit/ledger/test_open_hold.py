@@ -14,8 +14,10 @@ from gateway.errors import (
     TenantFrozen,
     TenantUnknown,
 )
-from gateway.ledger.contract import Hold, HoldId, OpenHold, open_hold
+from gateway.ledger.contract import End, Hold, HoldId, OpenHold, open_hold
 from gateway.ledger.settler import Settler
+from gateway.ledger.spool import read, written
+from gateway.once import FREE, Facts, IdempotencyEnded, IdempotencyOpen, Once, Repeated
 from gateway.units import Credits, Flag
 from tests.unit.ledger.faulty import PATH, FaultyLedger, failing, unavailable
 
@@ -194,3 +196,57 @@ async def test_a_refusal_after_an_unanswered_try_is_voided_because_that_try_may_
     else:
         with pytest.raises(HoldClosed):
             await late
+
+
+# --- under an idempotency key -------------------------------------------------------------------------------
+
+KEY, TOLD = Once("ab" * 32, "cd" * 32), Facts(reason="ok", status=200)
+
+
+async def told(opened: OpenHold) -> None:
+    await sent(opened)
+    opened.end(Credits(5), Flag.CONFIRMED, final=True)
+    await asyncio.sleep(0)
+    opened.facts = TOLD.written()
+
+
+async def never_sent(opened: OpenHold) -> None:
+    await sent(opened)
+    opened.end(Credits.ZERO, Flag.CONFIRMED, final=True)
+    opened.facts = FREE
+
+
+@pytest.mark.parametrize(("inside", "kept"), [(nothing, None), (never_sent, None), (sent, Facts()), (told, TOLD)])
+@pytest.mark.parametrize("losses", [0, 1, 2])
+async def test_a_key_ends_with_its_hold_however_often_the_end_has_to_be_tried(
+    inside: Inside, kept: Facts | None, losses: int
+) -> None:
+    ledger = FaultyLedger(after=[None, *[unavailable() for _ in range(losses)]])
+    settler = Settler(ledger)
+    async with open_hold(ledger, settler, PATH, AMOUNT, hold_id=ONE, once=KEY) as opened:
+        await inside(opened)
+        with pytest.raises(IdempotencyOpen):
+            await ledger.kept.hold(PATH, AMOUNT, hold_id=HoldId("two"), once=KEY)
+    assert await settler.drain(10) == 0
+    if kept is None:
+        assert (await ledger.kept.hold(PATH, AMOUNT, hold_id=HoldId("two"), once=KEY)).once == KEY
+        return
+    with pytest.raises(IdempotencyEnded) as ended:
+        await ledger.kept.hold(PATH, AMOUNT, hold_id=HoldId("two"), once=KEY)
+    assert ended.value.first.facts == kept
+
+
+@pytest.mark.parametrize("certain", [True, False])
+async def test_a_taken_key_leaves_nothing_to_end_unless_a_try_before_went_unanswered(certain: bool) -> None:
+    ledger = FaultyLedger(before=[IdempotencyOpen(certain=certain)])
+    assert isinstance(await through(ledger, nothing), Repeated)
+    assert ledger.calls == (["hold one"] if certain else ["hold one", "void one"])
+
+
+async def test_an_end_from_disk_brings_its_facts_to_the_key() -> None:
+    ledger = FaultyLedger()
+    hold = await ledger.hold(PATH, AMOUNT, hold_id=ONE, once=KEY)
+    assert (await ledger.book(read(written(End.of(hold, Credits(5), Flag.CONFIRMED, TOLD.written()))[:-1]))).applied
+    with pytest.raises(IdempotencyEnded) as ended:
+        await ledger.hold(PATH, AMOUNT, hold_id=HoldId("two"), once=KEY)
+    assert ended.value.first.facts == TOLD

@@ -105,9 +105,9 @@ async def test_an_end_that_missed_once_is_on_disk_before_it_is_tried_again_and_o
     on_disk: list[int] = []
 
     class Watched(FaultyLedger):
-        async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
+        async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
             on_disk.append(sum(sizes(tmp_path)))
-            return await super().settle(hold, charged, flag)
+            return await super().settle(hold, charged, flag, facts)
 
     async with life(tmp_path, Watched(before=[unavailable(), unavailable()])) as lived:
         hold = await lived.held()

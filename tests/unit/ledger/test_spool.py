@@ -35,6 +35,16 @@ ENDS = st.builds(
     places=st.sampled_from(["", PLACES, "tenant/total|0|"]),
     charged=st.integers(0, MILLICREDITS_MAX).map(Credits),
     flag=st.sampled_from(Flag),
+    once=st.just(""),
+) | st.builds(
+    End,
+    hold_id=st.just(HoldId("one")),
+    tenant=st.just("studio"),
+    places=st.just(PLACES),
+    charged=st.just(Credits(7)),
+    flag=st.sampled_from(Flag),
+    once=st.text("0123456789abcdef", min_size=64, max_size=64),
+    facts=st.text(max_size=200),
 )
 
 
@@ -71,6 +81,11 @@ def test_an_end_is_read_as_it_was_written_and_in_one_line(said: End) -> None:
     assert read(line.removesuffix(b"\n")) == said
 
 
+def test_a_line_from_before_there_were_idempotency_keys_is_still_read() -> None:
+    text = b'{"id":"a","tenant":"t","places":"","charged":1,"flag":"confirmed"}'
+    assert read(b"%08x %s" % (zlib.crc32(text), text)) == End(HoldId("a"), "t", "", Credits(1), Flag.CONFIRMED)
+
+
 @given(ENDS, st.data())
 def test_a_damaged_line_is_never_taken_for_an_end(said: End, data: st.DataObject) -> None:
     line = bytearray(written(said).removesuffix(b"\n"))
@@ -90,6 +105,7 @@ def test_a_damaged_line_is_never_taken_for_an_end(said: End, data: st.DataObject
         '{"id":"a","tenant":"t","places":"nowhere","charged":1,"flag":"confirmed"}',
         '{"id":"a","tenant":"t","places":"","charged":1,"flag":"surely"}',
         '{"id":7,"tenant":"t","places":"","charged":1,"flag":"confirmed"}',
+        '{"id":"a","tenant":"t","places":"","charged":1,"flag":"confirmed","once":7,"facts":""}',
     ],
 )
 def test_a_whole_line_that_says_no_end_is_refused(facts: str) -> None:
