@@ -98,7 +98,15 @@ def test_every_fact_of_a_receipt_has_its_place() -> None:
 def _filled() -> dict[str, Any]:
     amounts = {"remaining": Credits.ZERO}
     durations = dict.fromkeys(("hold_s", "upstream_head_s", "upstream_s"), 0.1)
-    return {**amounts, **durations, "upscaled": False, "loras": 0, "binding": "tenant/day", "code": "timeout"}
+    return {
+        **amounts,
+        **durations,
+        "upscaled": False,
+        "loras": 0,
+        "binding": "tenant/day",
+        "code": "timeout",
+        "client": "::1",
+    }
 
 
 def test_lines_are_written_in_order_with_time_and_level(logs: Logs, stream: io.BytesIO) -> None:
