@@ -4,7 +4,7 @@ What a route can be refused for stands in `REFUSALS`, by kind; a test holds ever
 them, and whatever a running gateway answers to this document.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from gateway import __version__
@@ -43,6 +43,7 @@ from gateway.errors import (
     UpstreamUnanswered,
     UpstreamUnreachable,
 )
+from gateway.jobs import JOB_ID
 from gateway.pricing.tariff import Kind as Read
 from gateway.pricing.tariff import Method
 from gateway.problems import CONTENT_TYPE, INTERNAL, TABLE, TYPE_PREFIX, Row
@@ -62,6 +63,8 @@ _FORWARDED: Errors = (
     *(UpstreamUnreachable, UpstreamUnanswered, UpstreamRedirect, UpstreamLeak, UpstreamExhausted, Busy),
 )
 _SPENDING: Errors = (AboveCeiling, BudgetExhausted, TenantFrozen, HoldClosed)
+
+_GUARDED: Errors = (*_ANY, Unauthenticated)
 
 # What each kind of route can end in besides its answer, and besides 500.
 REFUSALS: dict[Kind, Errors] = {
@@ -118,6 +121,12 @@ _WISHES = [
         "schema": {"type": "string", "enum": ["true", "false"]},
     },
 ]
+_JOB_ID = {
+    "name": "job",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
+}
 _SIDE = {"type": "integer", "minimum": 1}
 _READ: dict[Read, Document] = {
     Read.SIDE: _SIDE,
@@ -135,17 +144,16 @@ def clients_document(routes: Routes) -> Document:
     for path, route in routes.table.items():
         paths[path] = {verb.lower(): _operation(route, verb) for verb in sorted(route.verbs)}
     job = Route(Kind.JOB, "job", JOB_PREFIX, frozenset({"GET"}))
-    paths[JOB_PREFIX + "{job}"] = {"get": _operation(job, "GET"), "parameters": [_path_parameter("job")]}
-    return _document("dezgo-gateway", paths, [*dict.fromkeys(error for kind in Kind for error in REFUSALS[kind])])
+    paths[JOB_PREFIX + "{job}"] = {"get": _operation(job, "GET"), "parameters": [_JOB_ID]}
+    return _document("dezgo-gateway", paths, {kind.name.lower(): errors for kind, errors in REFUSALS.items()})
 
 
 def operators_document() -> Document:
     """What operators can ask for."""
-    refused = _refusals((*_ANY, Unauthenticated))
-    plain = {"200": {"description": "Yes.", "content": {"application/json": {}}}, **_refusals(_ANY)}
+    plain = {"200": {"description": "Yes.", "content": {"application/json": {}}}, **_refused("open", _ANY)}
     not_yet = {"description": "Not ready; `missing` says what for.", "content": {"application/json": {}}}
-    shown = {"200": {"description": "Metrics.", "content": {"text/plain": {}}}, **refused}
-    told = {"200": {"description": "This document.", "content": {"application/json": {}}}, **refused}
+    shown = {"200": {"description": "Metrics.", "content": {"text/plain": {}}}, **_refused("guarded", _GUARDED)}
+    told = {**shown, "200": {"description": "This document.", "content": {"application/json": {}}}}
     guarded: Document = {"security": [{"bearer": []}, {}]}
     paths: Document = {
         "/healthz": {"get": {"summary": "Does the process live?", "responses": plain}},
@@ -153,17 +161,20 @@ def operators_document() -> Document:
         "/metrics": {"get": {"summary": "Metrics in the text format.", "responses": shown, **guarded}},
         "/openapi.json": {"get": {"summary": "This document.", "responses": told, **guarded}},
     }
-    return _document("dezgo-gateway, for operators", paths, [*_ANY, Unauthenticated])
+    return _document("dezgo-gateway, for operators", paths, {"open": _ANY, "guarded": _GUARDED})
 
 
-def _document(title: str, paths: Document, errors: Iterable[type[GatewayError]]) -> Document:
-    problems = {kind.reason: _problem_response([TABLE[kind]], [kind.reason]) for kind in errors}
-    problems["internal"] = _problem_response([INTERNAL], ["internal"])
+def _document(title: str, paths: Document, refusals: Mapping[str, Errors]) -> Document:
+    responses = {
+        f"{group}-{status}": _problem_response(rows)
+        for group, errors in refusals.items()
+        for status, rows in _by_status(errors).items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": __version__},
         "paths": paths,
-        "components": {"securitySchemes": _SCHEMES, "schemas": {"Problem": _PROBLEM}, "responses": problems},
+        "components": {"securitySchemes": _SCHEMES, "schemas": {"Problem": _PROBLEM}, "responses": responses},
     }
 
 
@@ -173,7 +184,7 @@ def _operation(route: Route, verb: str) -> Document:
     operation: Document = {
         "operationId": f"{verb.lower()}_{name.replace('-', '_')}",
         "summary": _SUMMARIES[route.kind],
-        "responses": {"200": _success(route.kind), **_refusals(REFUSALS[route.kind])},
+        "responses": {"200": _success(route.kind), **_refused(route.kind.name.lower(), REFUSALS[route.kind])},
     }
     if route.kind is not Kind.OPENAPI:
         # The model list asks for no token where the direct upstream asks for none.
@@ -206,28 +217,25 @@ def _price(method: Method) -> Document:
     return {"status": str(method.status), "source": method.source, "enabled": method.enabled}
 
 
-def _refusals(errors: Iterable[type[GatewayError]]) -> Document:
-    """By status: every reason that has it."""
+def _refused(group: str, errors: Errors) -> Document:
+    return {status: {"$ref": f"#/components/responses/{group}-{status}"} for status in _by_status(errors)}
+
+
+def _by_status(errors: Errors) -> dict[str, dict[str, Row]]:
+    """By status: the row of every reason that has it."""
     found: dict[int, dict[str, Row]] = {INTERNAL.status: {"internal": INTERNAL}}
     for kind in errors:
         row = TABLE[kind]
         for status in (row.status, *([row.other.status] if row.other is not None else [])):
             found.setdefault(status, {})[kind.reason] = row
-    return {str(status): _problem_response(rows.values(), rows) for status, rows in sorted(found.items())}
+    return {str(status): rows for status, rows in sorted(found.items())}
 
 
-def _problem_response(rows: Iterable[Row], reasons: Iterable[str]) -> Document:
-    known = list(reasons)
-    told = {"reason": {"enum": known}, "type": {"enum": [TYPE_PREFIX + reason.replace("_", "-") for reason in known]}}
-    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": told}]}
-    titles = "; ".join(dict.fromkeys(row.title for row in rows))
-    return {"description": f"{titles}.", "content": {CONTENT_TYPE: {"schema": schema}}}
-
-
-def _path_parameter(name: str) -> Document:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"},
+def _problem_response(rows: Mapping[str, Row]) -> Document:
+    told = {
+        "reason": {"enum": list(rows)},
+        "type": {"enum": [TYPE_PREFIX + reason.replace("_", "-") for reason in rows]},
     }
+    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": told}]}
+    titles = "; ".join(dict.fromkeys(row.title for row in rows.values()))
+    return {"description": f"{titles}.", "content": {CONTENT_TYPE: {"schema": schema}}}
