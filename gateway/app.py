@@ -12,16 +12,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
+from gateway import doors
 from gateway.account.findings import Compared, Exhausted, Finding, Foreign, Recovered
 from gateway.account.guard import SharedAccount
 from gateway.build import budget_book, redis_ledger, verifier
-from gateway.errors import GatewayError, LedgerUnavailable
+from gateway.errors import LedgerUnavailable
 from gateway.exchange import Exchange
 from gateway.failpoints import Failpoints
-from gateway.identity.jwks import SetState
 from gateway.identity.verify import Verifier
 from gateway.jobs import StoredJobs
-from gateway.ledger.budget import Balance, BudgetBook
 from gateway.ledger.checks import refuse_unsafe
 from gateway.ledger.contract import Settlement, State
 from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
@@ -30,16 +29,17 @@ from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
 from gateway.ledger.store import Store
 from gateway.logs.lines import Logs, canonical
+from gateway.logs.sampling import Sampler
 from gateway.messages import Flavour
 from gateway.metrics.counting import Metrics
-from gateway.parse.limits import Limits
 from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
 from gateway.receipt import Receipt
-from gateway.settings import Settings
+from gateway.settings import SecretError, Settings
+from gateway.settings.changes import SecretFile
 from gateway.web.body import InFlight
-from gateway.web.door import Bounds, Door
+from gateway.web.door import Door
 from gateway.web.ops import Ops
 from gateway.web.routes import Routes
 from gateway.web.server import Listener, refuse_unfit_parser
@@ -50,9 +50,6 @@ REPLAY_EVERY_S = 5.0
 
 # Waits of a listener for a next request, and for the head of one.
 IDLE_TIMEOUT_S = 15.0
-
-# The money gauges of a scrape wait no longer for the ledger than this.
-REFRESH_WITHIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -94,7 +91,8 @@ class App:
         self._routes = Routes(settings.tariff)
         self._book = budget_book(settings.tenants)
         self._metrics = Metrics(methods=settings.tariff.methods, routes=self._routes.names, tenants=self._book.tenants)
-        self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=(key.get_secret_value(),))
+        self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=settings.secrets.unprintable)
+        self._sampler = Sampler(time.monotonic)
         self._key = MasterKey(key.get_secret_value())
         self._embedded: EmbeddedStore | None = None
         self._failpoints = Failpoints(settings.failpoints)
@@ -117,6 +115,7 @@ class App:
         async with AsyncExitStack() as stack:
             self._logs.start()
             stack.callback(self._logs.stop)
+            self._watch_key(stack)
             if self._settings.failpoints:
                 self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)
@@ -128,7 +127,7 @@ class App:
             who = verifier(self._settings.identity, self._settings.secrets.token_keys)
             await who.start()
             stack.push_async_callback(who.close)
-            upstream = self._upstream()
+            upstream = doors.upstream(self._settings, self._key)
             await upstream.start()
             stack.push_async_callback(upstream.close)
             if self._settings.upstream.flavour is Flavour.DIRECT:
@@ -142,7 +141,14 @@ class App:
         self, stack: AsyncExitStack, running: Running, store: Store, who: Verifier, upstream: Upstream
     ) -> None:
         settings = self._settings
-        ops = self._ops(running, who)
+        ops = doors.ops(
+            settings,
+            ledger=running.ledger,
+            book=self._book,
+            metrics=self._metrics,
+            who=who,
+            draining=lambda: running.draining,
+        )
         front = self._listener(
             self._door(running, store, who, upstream),
             settings.listen.host,
@@ -177,30 +183,11 @@ class App:
             ledger=running.ledger,
             jobs=jobs,
             flavour=settings.upstream.flavour,
-            bounds=Bounds(
-                body_bytes_max=settings.bodies.bytes_max,
-                body_timeout_s=settings.bodies.timeout_s,
-                write_timeout_s=settings.answers.write_timeout_s,
-                limits=Limits(pixels_max=settings.images.pixels_max),
-            ),
+            bounds=doors.bounds(settings),
             in_flight=InFlight(settings.bodies.in_flight_bytes_max),
+            front=doors.front(settings, self._routes),
             finished=self._finished,
             broken=self._broken,
-        )
-
-    def _upstream(self) -> Upstream:
-        rules = self._settings.upstream
-        return Upstream(
-            flavour=rules.flavour,
-            base_url=rules.url,
-            key=self._key,
-            connect_timeout_s=rules.connect_timeout_s,
-            head_timeout_s=rules.head_timeout_s,
-            read_timeout_s=rules.read_timeout_s,
-            total_timeout_s=rules.total_timeout_s,
-            connections_max=rules.connections_max,
-            allow_http=rules.allow_http,
-            ca_file=rules.ca_file,
         )
 
     def _listener(self, handler: Door | Ops, host: str, port: int, drain_s: float) -> Listener:
@@ -247,6 +234,26 @@ class App:
         return settler
 
     # --- what runs beside the requests ---------------------------------------------------------------------
+
+    def _watch_key(self, stack: AsyncExitStack) -> None:
+        """Follow the master key's file, where it came from one: a new key needs no restart."""
+        secrets = self._settings.secrets
+        if secrets.upstream_key_file is not None and secrets.upstream_key is not None:
+            file = SecretFile(secrets.upstream_key_file, known=secrets.upstream_key.get_secret_value())
+            watch = file.watch(changed=self._key_changed, failed=self._key_unreadable)
+            stack.push_async_callback(_ended, asyncio.create_task(watch))
+
+    def _key_changed(self, text: str) -> None:
+        self._logs.hide(text)
+        try:
+            self._key.renew(text)
+        except ValueError:
+            self._logs.event("master_key_unusable", hint="16 to 512 visible ASCII characters")
+        else:
+            self._logs.event("master_key_renewed")
+
+    def _key_unreadable(self, error: SecretError) -> None:
+        self._logs.event("master_key_unusable", problem=error.message, hint=error.hint)
 
     async def _sweep(self, ledger: RedisLedger) -> None:
         await sweep_forever(ledger, every_s=SWEEP_EVERY_S, failed=self._ledger_failed)
@@ -309,39 +316,12 @@ class App:
 
     def _finished(self, receipt: Receipt) -> None:
         self._metrics.record(receipt)
-        self._logs.line(canonical(receipt))
+        if self._sampler.takes(receipt):
+            left_out = self._sampler.left_out(receipt.reason)
+            self._logs.line(canonical(receipt) | ({"left_out": left_out} if left_out else {}))
 
     def _broken(self, receipt: Receipt, error: BaseException) -> None:
         self._logs.broken(error, request_id=receipt.request_id)
-
-    # --- what operators ask --------------------------------------------------------------------------------
-
-    def _ops(self, running: Running, who: Verifier) -> Ops:
-        async def refresh() -> None:
-            await _refresh(running.ledger, self._book, self._metrics)
-
-        async def readiness() -> list[str]:
-            missing = ["draining"] if running.draining else []
-            if any(state is SetState.NONE for state in who.states().values()):
-                missing.append("identity")
-            try:
-                await running.ledger.register()
-            except LedgerUnavailable:
-                missing.append("ledger")
-            return missing
-
-        return Ops(render=self._metrics.render, refresh=refresh, readiness=readiness)
-
-
-async def _refresh(ledger: RedisLedger, book: BudgetBook, metrics: Metrics) -> None:
-    """Read the balances of every tenant and team, so that the money gauges come from the ledger."""
-    found: list[tuple[str, Balance]] = []
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(REFRESH_WITHIN_S):
-            for path in book.shared_paths:
-                with contextlib.suppress(GatewayError):
-                    found += [(path.tenant, balance) for balance in await ledger.balances(path)]
-    metrics.set_balances(found)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

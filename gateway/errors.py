@@ -52,6 +52,12 @@ class BadHttp(BadRequest):
     reason = "bad_http"
 
 
+class HeadTooLarge(BadRequest):
+    """The request line or the header fields are too long, or too many."""
+
+    reason = "head_too_large"
+
+
 class TokenInUrl(BadRequest):
     """A credential stands in the URL or in the body, where logs and proxies would keep it."""
 

@@ -29,6 +29,7 @@ from gateway.errors import (
     DuplicateParameter,
     ExpectationFailed,
     GatewayError,
+    HeadTooLarge,
     HoldClosed,
     IdentityUnavailable,
     LedgerPoisoned,
@@ -161,6 +162,7 @@ TABLE: dict[type[GatewayError], Row] = {
         fields=lambda error: (("Allow", ", ".join(error.allowed)),),
     ),
     BadHttp: Row(400, "Bad request", "Refused: {detail}.", close=True),
+    HeadTooLarge: Row(431, "Head too large", "The head of the message is too long or has too many fields.", close=True),
     TokenInUrl: Row(400, "Token in URL", "A token belongs in a header field, never in the URL."),
     AmbiguousCredentials: Row(400, "Ambiguous credentials", "Two different tokens were sent. Send one."),
     BodyTooLarge: Row(

@@ -16,6 +16,7 @@ class Receipt:
     Attributes:
         request_id: ours, in the answer too.
         route: the matched route's constant name, `unmatched` when none.
+        client: the address it came from, as far as trusted proxies tell.
         verb: HTTP method out of the known ones, else `OTHER`.
         tenant, team, user: who pays, once the token is verified.
         method: the tariff's method name, for paid calls.
@@ -44,6 +45,7 @@ class Receipt:
     started_s: float
     route: str = "unmatched"
     verb: str = "OTHER"
+    client: str | None = None
     tenant: str | None = None
     team: str | None = None
     user: str | None = None

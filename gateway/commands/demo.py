@@ -103,6 +103,7 @@ _GATEWAY_YAML = """\
 listen: {{host: 127.0.0.1}}
 upstream:
   allow_http: true
+  allow_private: true
   url: http://127.0.0.1:9
 identity:
   issuers:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from gateway.app import App
@@ -15,12 +16,25 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end, on uvloop where it is installed."""
+    hold_standard_streams()
     try:
         import uvloop  # noqa: PLC0415 - optional: not on every platform
     except ImportError:
         asyncio.run(main)
     else:
         uvloop.run(main)
+
+
+def hold_standard_streams() -> None:
+    """Put the null device where a standard stream is closed: a socket would get its number, and log lines with it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="ascii"))  # noqa: SIM115 - for the process's life
 
 
 async def until_signal() -> None:

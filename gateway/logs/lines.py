@@ -54,6 +54,7 @@ def canonical(receipt: Receipt) -> dict[str, Any]:
         "token_id": receipt.token_id,
         "route": receipt.route,
         "verb": receipt.verb,
+        "client": receipt.client,
         "method": receipt.method,
         "pixels": receipt.pixels,
         "steps": receipt.steps,
@@ -150,6 +151,10 @@ class Logs:
             structlog.reset_defaults()
         self._pipe.stop(timeout_s)
 
+    def hide(self, secret: str) -> None:
+        """From now on hide `secret` too."""
+        self._writer.hide(secret)
+
     @property
     def dropped(self) -> int:
         """How many lines could not be written."""
@@ -192,6 +197,10 @@ class LineWriter:
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
+
+    def hide(self, secret: str) -> None:
+        """From now on hide `secret` too."""
+        self._redaction = self._redaction.also(secret)
 
     def render(self, _: object, __: str, event: Event) -> str:
         """`event` as one JSON object in ASCII; a fixed line when that cannot be."""

@@ -29,9 +29,14 @@ class Redaction:
 
     def __init__(self, secrets: tuple[str, ...] = (), holds_secret: HoldsSecret | None = None) -> None:
         found = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
-        # The longest first: what is left of one must not keep another from being found.
-        self._spellings = tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+        self._spellings = _longest_first(found)
         self._holds_secret = holds_secret
+
+    def also(self, secret: str) -> "Redaction":
+        """The same, and `secret` is hidden too."""
+        more = Redaction((secret,), self._holds_secret)
+        more._spellings = _longest_first({*self._spellings, *more._spellings})
+        return more
 
     def __call__(self, text: str) -> str:
         """`text` with `***` in the place of every secret."""
@@ -48,6 +53,11 @@ class Redaction:
 
     def __repr__(self) -> str:
         return f"Redaction({HIDDEN})"
+
+
+def _longest_first(spellings: set[str]) -> tuple[str, ...]:
+    """In an order in which what is left of one never keeps another from being found."""
+    return tuple(sorted(spellings, key=lambda spelling: (-len(spelling), spelling)))
 
 
 def _spellings(secret: str) -> set[str]:

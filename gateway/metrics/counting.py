@@ -148,6 +148,10 @@ class Metrics:
         elif isinstance(finding, Compared):
             self._tell(finding.difference, self._method(finding.method), counted=WEIGHED, summed=MISMATCH)
 
+    def shows(self, tenant: str) -> bool:
+        """Whether `tenant` is shown under its own name, now or as soon as something of it is counted."""
+        return self._tenant(tenant) == tenant
+
     def set_balances(self, balances: Iterable[tuple[str, Balance]]) -> None:
         """Show these budgets (tenant, balance) from now on, and no others.
 

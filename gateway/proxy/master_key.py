@@ -13,6 +13,9 @@ from urllib.parse import quote
 # Shorter ones would be found by chance in what is not theirs.
 _LEGAL = re.compile(r"[!-~]{16,512}", re.ASCII)
 
+# Keys that were in use before and are still looked for: answers to calls made with them may be under way.
+FORMER_KEYS = 3
+
 # How much of a text body is searched for every form; what follows is searched for the plain one.
 THOROUGH_BYTES = 1024 * 1024
 
@@ -27,13 +30,25 @@ class MasterKey:
         ValueError: it is not. The message does not hold it.
     """
 
-    __slots__ = ("__finds", "__forms", "__open")
+    __slots__ = ("__finds", "__forms", "__open", "__plains")
 
     def __init__(self, text: str) -> None:
+        self.__plains: Callable[[], tuple[bytes, ...]] = tuple
+        self.renew(text)
+
+    def renew(self, text: str) -> None:
+        """Take another key in this one's place, for all calls from now on. Raises ValueError, and then keeps this one.
+
+        The last few former keys are still found where they must not be.
+        """
         if not _LEGAL.fullmatch(text):
             raise ValueError("the master key is not 16 to 512 visible ASCII characters")
-        forms = _forms(text.encode("ascii"))
+        plain = text.encode("ascii")
+        former = tuple(key for key in self.__plains() if key != plain)[:FORMER_KEYS]
+        plains = (plain, *former)
+        forms = tuple(form for key in plains for form in _forms(key))
         self.__open: Callable[[], str] = lambda: text
+        self.__plains = lambda: plains
         self.__forms: Callable[[], tuple[bytes, ...]] = lambda: forms
         self.__finds: Callable[[bytes], bool] = lambda piece: any(form in piece for form in forms)
 
@@ -51,14 +66,12 @@ class MasterKey:
 
     def watch(self, *, thorough: bool) -> "Watch":
         """Watch one body go by: for every form if `thorough`, else for the plain one alone."""
-        forms = self.__forms()
-        plain = forms[0]
-        longest = max(map(len, forms)) if thorough else len(plain)
+        plains = self.__plains()
         return Watch(
-            finds_plain=lambda piece: plain in piece,
+            finds_plain=lambda piece: any(plain in piece for plain in plains),
             finds_any=self.__finds,
             thorough_bytes=THOROUGH_BYTES if thorough else 0,
-            kept_bytes=longest - 1,
+            kept_bytes=max(map(len, self.__forms() if thorough else plains)) - 1,
         )
 
     def __repr__(self) -> str:

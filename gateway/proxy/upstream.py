@@ -10,21 +10,17 @@ import asyncio
 import io
 import re
 import ssl
-from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import aiohttp
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
 
-from gateway.errors import UpstreamError, UpstreamUnanswered, UpstreamUnreachable
+from gateway.errors import UpstreamError, UpstreamUnanswered
 from gateway.messages import Call, Fields, Flavour, Reply
 from gateway.proxy.base_url import checked_base_url, target
 from gateway.proxy.body import Body
 from gateway.proxy.charges import account, api_reached, reported
 from gateway.proxy.master_key import MasterKey
+from gateway.proxy.voyage import VOYAGE, Connector, PublicResolver, Voyage, only_once, pool_watch
 
 # The fields of a client's request that the upstream may see.
 FORWARDED = frozenset({"accept", "content-type"})
@@ -35,66 +31,6 @@ KEEPALIVE_S = 15.0
 _KEY_FIELD = {Flavour.DIRECT: "X-Dezgo-Key", Flavour.RAPIDAPI: "X-RapidAPI-Key"}
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
-# The first line that fits decides.
-_NEVER_SENT: tuple[tuple[type[Exception], str], ...] = (
-    (aiohttp.ClientConnectorDNSError, "dns"),
-    (aiohttp.ClientSSLError, "tls"),
-    (TimeoutError, "timeout"),
-    (Exception, "connect"),
-)
-_SENT: tuple[tuple[type[Exception], str], ...] = (
-    (TimeoutError, "timeout"),
-    (aiohttp.ServerDisconnectedError, "cut"),
-    (aiohttp.ClientPayloadError, "cut"),
-    (aiohttp.ClientConnectionError, "reset"),
-    (OSError, "reset"),
-    (Exception, "unreadable"),
-)
-
-
-@dataclass(eq=False)
-class _NotAgain(Exception):
-    """Carries `error` past the client library's own second try."""
-
-    error: Exception
-
-
-@dataclass(slots=True, eq=False)
-class _Voyage:
-    """How far one call has come.
-
-    Attributes:
-        stage: `pool` while it waits for a free connection, `sent` as soon as it has one.
-        lost: done when its connection is gone; holds an exception if that was not clean.
-    """
-
-    stage: Literal["connect", "pool", "sent"] = "connect"
-    lost: "asyncio.Future[None] | None" = None
-
-    def failure(self, error: Exception) -> UpstreamError:
-        """`error` in our words."""
-        error = error.error if isinstance(error, _NotAgain) else error
-        table = _SENT if self.stage == "sent" else _NEVER_SENT
-        code = next(code for kind, code in table if isinstance(error, kind))
-        if self.stage == "sent":
-            return UpstreamUnanswered(code)
-        return UpstreamUnreachable("pool" if (code, self.stage) == ("timeout", "pool") else code)
-
-    def sent(self, lost: "asyncio.Future[None] | None") -> None:
-        """Take note of the connection: from now on nobody can say that nothing was sent."""
-        self.stage, self.lost = "sent", lost
-        if lost is not None:
-            lost.remove_done_callback(_look)  # of the call before, on the same connection
-            lost.add_done_callback(_look)
-
-    def torn(self) -> bool:
-        """Whether the connection ended in an error, not by a close."""
-        lost = self.lost
-        return lost is not None and lost.done() and not lost.cancelled() and lost.exception() is not None
-
-
-_VOYAGE: ContextVar[_Voyage] = ContextVar("voyage")
 
 
 class Upstream:
@@ -109,7 +45,8 @@ class Upstream:
         read_timeout_s: between two pieces of an answer's body.
         total_timeout_s: until the body's end, from the start.
         connections_max: connections open at once; further calls wait for one.
-        allow_http: accept `http://` for a loopback host.
+        allow_http: accept `http://`.
+        allow_private: accept a loopback or private address, in the URL or behind its name.
         ca_file: PEM file of the authorities to trust instead of the system's.
 
     Raises:
@@ -128,10 +65,11 @@ class Upstream:
         total_timeout_s: float,
         connections_max: int,
         allow_http: bool = False,
+        allow_private: bool = False,
         ca_file: Path | None = None,
     ) -> None:
         self._flavour = flavour
-        self._base = checked_base_url(base_url, allow_http=allow_http)
+        self._base = checked_base_url(base_url, allow_http=allow_http, allow_private=allow_private)
         self._key = key
         self._connect_timeout_s = connect_timeout_s
         self._head_timeout_s = head_timeout_s
@@ -139,19 +77,25 @@ class Upstream:
         self._total_timeout_s = total_timeout_s
         self._connections_max = connections_max
         self._ca_file = ca_file
+        self._allow_private = allow_private
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Make the pool; connects nowhere yet. Raises OSError for an unreadable `ca_file`."""
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=self._connections_max, keepalive_timeout=KEEPALIVE_S, ssl=_tls(self._ca_file)),
+            connector=Connector(
+                limit=self._connections_max,
+                keepalive_timeout=KEEPALIVE_S,
+                ssl=_tls(self._ca_file),
+                resolver=None if self._allow_private else PublicResolver(),
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
             skip_auto_headers=_AUTOMATIC,
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s),
-            trace_configs=[_pool_watch()],
-            middlewares=(_only_once,),
+            trace_configs=[pool_watch()],
+            middlewares=(only_once,),
             max_field_size=8190,
             max_headers=128,
         )
@@ -177,8 +121,8 @@ class Upstream:
         return answer
 
     async def _send(self, call: Call) -> Reply | UpstreamError:
-        voyage = _Voyage()
-        _VOYAGE.set(voyage)
+        voyage = Voyage()
+        VOYAGE.set(voyage)
         started_s = asyncio.get_running_loop().time()
         ends_s = started_s + self._total_timeout_s
         try:
@@ -241,7 +185,7 @@ class Upstream:
 class _Flow:
     """One answer as it comes in: what `Body` reads from."""
 
-    def __init__(self, response: aiohttp.ClientResponse, voyage: _Voyage, read_timeout_s: float, ends_s: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, voyage: Voyage, read_timeout_s: float, ends_s: float) -> None:
         self._response = response
         self._voyage = voyage
         self._read_timeout_s = read_timeout_s
@@ -284,52 +228,6 @@ class _Flow:
             content.set_exception(aiohttp.ClientError())
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Hands out connections nothing has been said on, and notes when one was handed out."""
-
-    # Pooled connections tried before giving up: more than one in a row is already odd.
-    TRIES = 3
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - overrides
-    ) -> Connection:
-        """Get a connection without unread bytes: those would be taken for the answer to this call."""
-        for _ in range(self.TRIES):
-            connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if protocol is not None and not protocol.should_close:
-                _VOYAGE.get().sent(protocol.closed)
-                return connection
-            connection.close()
-        raise aiohttp.ClientConnectionError
-
-
-async def _only_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Stand between a dropped connection and the client library, which would send a GET again (RFC 9112, 9.3.1)."""
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _NotAgain(error) from None
-
-
-def _pool_watch() -> aiohttp.TraceConfig:
-    """Note who waits for a free connection: that wait has its own name when it ends badly."""
-
-    async def queued(*_: object) -> None:
-        _VOYAGE.get().stage = "pool"
-
-    async def taken(*_: object) -> None:
-        _VOYAGE.get().stage = "connect"
-
-    watching = aiohttp.TraceConfig()
-    watching.on_connection_queued_start.append(queued)
-    watching.on_connection_queued_end.append(taken)
-    return watching
-
-
 def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
     if ca_file is None:
         return True  # verified, against the system's authorities
@@ -341,9 +239,3 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _look(lost: "asyncio.Future[None]") -> None:
-    """Look at how a connection ended: else the loop reports an exception nobody wanted."""
-    if not lost.cancelled():
-        lost.exception()

@@ -6,7 +6,8 @@ shape, sections,    what may stand where: keys, kinds, bounds, meanings
 compiling           tariff.yaml -> Tariff, tried on the published figures
 overriding          environment variables that take the place of a value
 crossing            bounds across sections and files
-secret, gathering   key material, read once, never shown
+secret, gathering   key material, never shown
+changes             a secret's file that is replaced while the gateway runs
 explaining, faults  what is wrong, where, and what to do about it
 loading             all of it together
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from gateway.addresses import is_loopback
 from gateway.settings.faults import Trail, nearest
 from gateway.settings.issuers import Claims, Issuer
 
@@ -16,6 +17,7 @@ def crossed(sound: Mapping[Trail, object], tenants: Mapping[str, object] | None)
         tenants: what stands below `tenants` in `tenants.yaml`; None when that cannot be read.
     """
     yield from _ports(sound)
+    yield from _open_metrics(sound)
     yield from _hold_outlives_calls(sound)
     yield from _key_outlives_hold(sound)
     if sound.get(("ledger", "durability")) == "replicated" and sound.get(("ledger", "url"), "") is None:
@@ -31,6 +33,13 @@ def _ports(sound: Mapping[Trail, object]) -> Iterator[Found]:
     port = sound.get(("ops", "port"))
     if port is not None and port != 0 and port == sound.get(("listen", "port")):
         yield ("ops", "port"), "must differ from listen.port", "clients must not reach metrics and administration"
+
+
+def _open_metrics(sound: Mapping[Trail, object]) -> Iterator[Found]:
+    host, token, open_ = (sound.get(("ops", key), ...) for key in ("host", "token", "allow_open"))
+    if isinstance(host, str) and not is_loopback(host) and token is None and open_ is False:
+        message = "is no loopback address, so metrics need ops.token"
+        yield ("ops", "host"), message, "name a token's place, or set ops.allow_open where the network is closed"
 
 
 def _hold_outlives_calls(sound: Mapping[Trail, object]) -> Iterator[Found]:

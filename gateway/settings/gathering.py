@@ -10,15 +10,19 @@ from pydantic_core import PydanticCustomError
 from gateway.settings.crossing import Found
 from gateway.settings.faults import Trail
 from gateway.settings.issuers import Issuer, Key, check_public_key
-from gateway.settings.secret import SecretError, Secrets, TokenKey, read_public, read_secret
+from gateway.settings.secret import SecretError, Secrets, TokenKey, read_public, read_secret, secret_file
 from gateway.settings.sections import check_store_url
 from gateway.settings.shape import SecretRef
 
 # RFC 7518, 3.2: a key of HS256 is at least as long as its hash.
 HS256_SECRET_BYTES_MIN = 32
 
+# Long enough that nobody tries them all.
+OPS_TOKEN_BYTES_MIN = 32
+
 _UPSTREAM_KEY: Trail = ("upstream", "key")
-_CA_FILE: Trail = ("upstream", "ca_file")
+_CA_FILES: tuple[Trail, ...] = (("upstream", "ca_file"), ("ledger", "ca_file"))
+_OPS_TOKEN: Trail = ("ops", "token")
 _LEDGER_URL: Trail = ("ledger", "url")
 
 
@@ -34,9 +38,13 @@ def gather(sound: Mapping[Trail, object], environ: Mapping[str, str], base_dir: 
     """Read the master key, the store's URL and all keys for tokens that `sound`, by section and key, names."""
     reader = _Reader(environ, base_dir)
     key, url, issuers = (sound.get(trail) for trail in (_UPSTREAM_KEY, _LEDGER_URL, ("identity", "issuers")))
-    reader.authorities(sound.get(_CA_FILE))
+    for trail in _CA_FILES:
+        reader.authorities(trail, sound.get(trail))
+    token = sound.get(_OPS_TOKEN)
     secrets = Secrets(
         upstream_key=reader.upstream_key(key) if isinstance(key, SecretRef) else None,
+        upstream_key_file=secret_file(key, environ, base_dir) if isinstance(key, SecretRef) else None,
+        ops_token=reader.ops_token(token) if isinstance(token, SecretRef) else None,
         ledger_url=reader.ledger_url(url),
         token_keys=reader.token_keys(issuers if isinstance(issuers, tuple) else ()),
     )
@@ -49,15 +57,22 @@ class _Reader:
         self._base_dir = base_dir
         self.found: list[Found] = []
 
-    def authorities(self, path: object) -> None:
+    def authorities(self, trail: Trail, path: object) -> None:
         if isinstance(path, Path) and read_public(self._base_dir / path) is None:
-            self._refuse(_CA_FILE, "names a file that cannot be read")
+            self._refuse(trail, "names a file that cannot be read")
 
     def upstream_key(self, ref: SecretRef) -> SecretStr | None:
         key = self._secret(_UPSTREAM_KEY, ref)
         if key is not None and not (key.isascii() and " " not in key):
             self._refuse(_UPSTREAM_KEY, "the key found there has characters no header field can carry")
         return SecretStr(key) if key is not None else None
+
+    def ops_token(self, ref: SecretRef) -> SecretStr | None:
+        token = self._secret(_OPS_TOKEN, ref)
+        if token is not None and (len(token.encode()) < OPS_TOKEN_BYTES_MIN or not token.isascii() or " " in token):
+            message = f"the token found there is not {OPS_TOKEN_BYTES_MIN} or more visible ASCII characters"
+            self._refuse(_OPS_TOKEN, message, "take a long random one")
+        return SecretStr(token) if token is not None else None
 
     def ledger_url(self, url: object) -> SecretStr | None:
         if isinstance(url, str):

@@ -31,8 +31,20 @@ class Secrets(Rules):
     """What was read at start. Prints as asterisks."""
 
     upstream_key: SecretStr | None = Field(default=None, description="The master key; None when it was not asked for.")
+    upstream_key_file: Path | None = Field(
+        default=None,
+        description="The file it was read from, to be read again when it changes; None for the environment.",
+    )
+    ops_token: SecretStr | None = Field(default=None, description="The operators' token; None asks for none.")
     ledger_url: SecretStr | None = Field(default=None, description="The store's URL; None runs the bundled store.")
     token_keys: tuple[TokenKey, ...] = Field(default=(), description="All keys known beforehand, of all issuers.")
+
+    @property
+    def unprintable(self) -> tuple[str, ...]:
+        """What no log line may show: master key, operators' token, secrets that sign tokens."""
+        signing = [key.text for key in self.token_keys if key.algorithm == "HS256"]
+        found = [secret for secret in (self.upstream_key, self.ops_token, *signing) if secret is not None]
+        return tuple(secret.get_secret_value() for secret in found)
 
 
 class SecretError(Exception):
@@ -69,6 +81,13 @@ def read_secret(ref: SecretRef, environ: Mapping[str, str], base_dir: Path) -> s
         places += [f"write the file {path} (mode 600)"] if path is not None else []
         raise SecretError("the secret is missing", " or ".join(places))
     return found
+
+
+def secret_file(ref: SecretRef, environ: Mapping[str, str], base_dir: Path) -> Path | None:
+    """The file that alone says what `ref` is; None when the environment says it, which cannot change."""
+    if ref.file is None or (ref.env is not None and ref.env in environ):
+        return None
+    return base_dir / ref.file
 
 
 def read_public(path: Path) -> str | None:

@@ -4,19 +4,35 @@ A bound that involves two keys of one section stands with the second of them; bo
 `crossing`.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from gateway.addresses import is_private_literal
 from gateway.ledger.store.address import read_url
 from gateway.messages import Flavour
 from gateway.settings.faults import refuse
 from gateway.settings.issuers import Identity
-from gateway.settings.shape import Amount, FilePath, Rules, Seconds, SecretRef, Text, web_schemes, web_url
+from gateway.settings.shape import Amount, FilePath, Rules, Seconds, SecretRef, Text, matching, web_schemes, web_url
 from gateway.units import Credits
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise refuse("must be an address or a network such as 10.0.0.0/8") from None
+
+
+Network = Annotated[Text, AfterValidator(_network)]
+Origin = Annotated[
+    Text,
+    matching(r"https?://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?", "an origin such as https://app.example, in lower case"),
+]
 
 _OFFICIAL = {Flavour.DIRECT: "https://api.dezgo.com", Flavour.RAPIDAPI: "https://dezgo.p.rapidapi.com"}
 
@@ -26,6 +42,12 @@ class Listen(Rules):
 
     host: Text = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - it is a front door
     port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(), max_length=64, description="Addresses or networks whose X-Forwarded-For is believed, for the log."
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(), max_length=64, description="Origins whose pages may call from a browser; none unless given."
+    )
 
 
 class Ops(Rules):
@@ -33,6 +55,13 @@ class Ops(Rules):
 
     host: Text = Field(default="127.0.0.1", description="Address to listen on. Keep it private.")
     port: Port = Field(default=8081, description="TCP port, not the front door's; 0 takes any free one.")
+    allow_open: bool = Field(
+        default=False, description="Show metrics without a token on an address that is not loopback."
+    )
+    token: SecretRef | None = Field(
+        default=None,
+        description="Where the bearer token for metrics is found; needed when host is no loopback address.",
+    )
 
 
 class Upstream(Rules):
@@ -42,6 +71,9 @@ class Upstream(Rules):
         default=Flavour.DIRECT, description="How the account was bought: direct or rapidapi."
     )
     allow_http: bool = Field(default=False, description="Allow an http:// url: for the simulator only.")
+    allow_private: bool = Field(
+        default=False, description="Allow an upstream at a loopback or private address: a simulator, a mirror."
+    )
     url: str = Field(default="", validate_default=True, description="Base URL; null takes the flavour's official one.")
     key: SecretRef = Field(
         default_factory=lambda: SecretRef(env="DEZGO_API_KEY"), description="Where the master key is found."
@@ -72,8 +104,11 @@ class Upstream(Rules):
     @classmethod
     def _base(cls, value: str, known: ValidationInfo) -> str:
         schemes = web_schemes(allow_http=known.data.get("allow_http", True))
-        if web_url(value, schemes=schemes).path.strip("/"):
+        parts = web_url(value, schemes=schemes)
+        if parts.path.strip("/"):
             raise refuse("must have no path: the paths are the upstream's own")
+        if is_private_literal(parts.hostname or "") and not known.data.get("allow_private", True):
+            raise refuse("must not be a loopback or private address", "allow_private allows one")
         return value.rstrip("/")
 
     @field_validator("head_timeout_s")

@@ -90,6 +90,8 @@ class HttpClient:
         """Send what is not sent yet; a client that does not take it in time is given up."""
         try:
             if not response.prepared:
+                for name, value in (*self._extra, ("Server", SERVER)):
+                    response.headers[name] = value
                 await self._in_time(response.prepare(self._request))
             await self._in_time(response.write_eof())
         except (ConnectionError, TimeoutError):

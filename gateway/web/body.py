@@ -1,13 +1,41 @@
 """Reading a request's body: bounded in bytes, in time, and in all bodies together."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from aiohttp import ClientError, HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from gateway.errors import BadHttp, BodyTooLarge, BodyTooSlow, Busy, ClientGone, UnsupportedMediaType
+from gateway.errors import (
+    BadHttp,
+    BodyTooLarge,
+    BodyTooSlow,
+    Busy,
+    ClientGone,
+    ExpectationFailed,
+    UnsupportedMediaType,
+)
+from gateway.parse.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one request may take: bytes, seconds, pixels.
+
+    Attributes:
+        body_bytes_max: of one body.
+        body_timeout_s: for a body to arrive.
+        write_timeout_s: for a client to take the next bytes of its answer.
+        limits: of parsed values and images.
+    """
+
+    body_bytes_max: int
+    body_timeout_s: float
+    write_timeout_s: float
+    limits: Limits
 
 
 class InFlight:
@@ -49,13 +77,29 @@ class Share:
             self.bytes = count
 
 
-def refuse_unclear_framing(request: web.BaseRequest) -> None:
-    """Raise BadHttp for a version or a framing that the parser lets pass and another reader may take otherwise."""
+# A registered name or an address, and a port. Nothing is done with it; another reader might do something.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
+
+
+def refuse_unclear(request: web.BaseRequest) -> None:
+    """Raise BadHttp for what the parser lets pass and another reader may take otherwise."""
     if request.version not in (HttpVersion10, HttpVersion11):
         raise BadHttp("only HTTP/1.0 and HTTP/1.1 are spoken here")
     codings = request.headers.getall("Transfer-Encoding", [])
     if codings and (request.version == HttpVersion10 or [coding.lower() for coding in codings] != ["chunked"]):
         raise BadHttp("the only transfer coding is chunked, and HTTP/1.0 has none")
+    if not all(value.isascii() for value in request.headers.values()):
+        raise BadHttp("a header field has other characters than ASCII ones")
+    if any(not _HOST.fullmatch(host) for host in request.headers.getall("Host", [])):
+        raise BadHttp("Host is no name and port")
+    if "Upgrade" in request.headers and "websocket" in request.headers["Upgrade"].lower():
+        raise BadHttp("no WebSocket is spoken here")
+
+
+def refuse_expectation(request: web.BaseRequest) -> None:
+    """Raise ExpectationFailed for any expectation but `100-continue`."""
+    if any(expectation.lower() != "100-continue" for expectation in request.headers.getall("Expect", [])):
+        raise ExpectationFailed
 
 
 async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, timeout_s: float) -> bytes:
@@ -87,10 +131,14 @@ async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, t
         raise BadHttp("the body's framing is broken") from None
 
 
+def expects_word(request: web.BaseRequest) -> bool:
+    """Whether the client waits for `100 Continue` before it sends the body. HTTP/1.0 has no such answer."""
+    return "Expect" in request.headers and request.version >= HttpVersion11
+
+
 def _let_it_come(request: web.BaseRequest) -> None:
-    """Answer `Expect: 100-continue`. HTTP/1.0 has no such answer."""
-    expects = "Expect" in request.headers and request.version >= HttpVersion11
-    if expects and request.transport is not None:
+    """Answer `Expect: 100-continue`."""
+    if expects_word(request) and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 

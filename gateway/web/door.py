@@ -12,7 +12,6 @@ from gateway.errors import (
     BudgetExhausted,
     Busy,
     ClientGone,
-    ExpectationFailed,
     GatewayError,
     MethodNotGranted,
     NotYourJob,
@@ -27,7 +26,6 @@ from gateway.jobs import JobBook
 from gateway.ledger.budget import Path
 from gateway.ledger.contract import Ledger
 from gateway.messages import Call, Fields, Flavour
-from gateway.parse.limits import Limits
 from gateway.parse.read import read_job
 from gateway.pricing.advice import Advice, cheaper
 from gateway.pricing.job import Job
@@ -38,7 +36,9 @@ from gateway.repeats import Memo
 from gateway.units import Credits
 from gateway.web.account import account_document, budget_document, quote_document
 from gateway.web.answer import HttpClient, document, new_request_id
-from gateway.web.body import InFlight, read_body, refuse_unclear_framing
+from gateway.web.body import Bounds, InFlight, expects_word, read_body, refuse_expectation, refuse_unclear
+from gateway.web.early import refuse_exhausted
+from gateway.web.front import Front
 from gateway.web.routes import Kind, Route, Routes, known_verb
 from gateway.web.wishes import ceilings_of, idempotency_key, once_of, wants_dry_run
 
@@ -50,23 +50,6 @@ STRANGERS_MAX = 8
 
 # Hex digits of an idempotency key's hash that are logged.
 ONCE_SHOWN = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one request may take: bytes, seconds, pixels.
-
-    Attributes:
-        body_bytes_max: of one body.
-        body_timeout_s: for a body to arrive.
-        write_timeout_s: for a client to take the next bytes of its answer.
-        limits: of parsed values and images.
-    """
-
-    body_bytes_max: int
-    body_timeout_s: float
-    write_timeout_s: float
-    limits: Limits
 
 
 @dataclass(slots=True)
@@ -96,6 +79,7 @@ class Door:
         flavour: Flavour,
         bounds: Bounds,
         in_flight: InFlight,
+        front: Front,
         finished: Callable[[Receipt], None],
         broken: Callable[[Receipt, BaseException], None],
     ) -> None:
@@ -108,6 +92,7 @@ class Door:
         self._flavour = flavour
         self._bounds = bounds
         self._in_flight = in_flight
+        self._front = front
         self._finished = finished
         self._broken = broken
         self._strangers = 0
@@ -118,12 +103,13 @@ class Door:
             Kind.JOB: self._job,
             Kind.ACCOUNT: self._account,
             Kind.BUDGET: self._account,
+            Kind.OPENAPI: self._openapi,
         }
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever it is."""
         receipt = Receipt(request_id=new_request_id(), started_s=time.monotonic(), verb=known_verb(request.method))
-        extra = (("X-Request-Id", receipt.request_id),)
+        extra = (("X-Request-Id", receipt.request_id), *self._front.answer_fields(request))
         client = HttpClient(
             request,
             receipt,
@@ -147,11 +133,16 @@ class Door:
 
     async def _visited(self, visit: Visit) -> web.StreamResponse:
         request = visit.request
-        refuse_unclear_framing(request)
+        refuse_unclear(request)
         visit.fields = tuple((name.lower(), value) for name, value in request.headers.items())
+        visit.receipt.client = self._front.address(request, visit.fields)
+        preflight = self._front.preflight(request, visit.fields, self._routes)
+        if preflight is not None:
+            visit.receipt.route, visit.receipt.outcome, visit.receipt.status = "preflight", "served", 204
+            return preflight
         route, query = self._routes.match(request.method, request.raw_path)
         visit.receipt.route = route.name
-        _refuse_expectation(request)
+        refuse_expectation(request)
         return await self._ways[route.kind](visit, route, query)
 
     async def _paid(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
@@ -166,6 +157,8 @@ class Door:
         ceilings = ceilings_of(visit.fields, principal)
         dry = route.kind is Kind.QUOTE or wants_dry_run(visit.fields)
         key = None if dry else idempotency_key(visit.fields)
+        if not dry and key is None and expects_word(visit.request):
+            await refuse_exhausted(self._ledger, _path(principal), self._tariff, method)
         with self._in_flight.share() as share:
             body = await read_body(
                 visit.request,
@@ -244,6 +237,10 @@ class Door:
         body = account_document(balances) if route.kind is Kind.ACCOUNT else budget_document(path, balances)
         return self._document(visit, body)
 
+    async def _openapi(self, visit: Visit, _: Route, __: str) -> web.StreamResponse:
+        visit.receipt.outcome, visit.receipt.status = "served", 200
+        return self._document(visit, self._front.openapi)
+
     async def _who(self, visit: Visit, query: str) -> Principal:
         presented = find_token(visit.fields, query)
         visit.speaks_rapidapi = presented.speaks_rapidapi
@@ -255,8 +252,7 @@ class Door:
 
     def _document(self, visit: Visit, body: bytes) -> web.StreamResponse:
         visit.receipt.bytes_out = len(body)
-        fields = (("X-Request-Id", visit.receipt.request_id), ("Cache-Control", "no-store"))
-        return document(200, body, fields)
+        return document(200, body, (("Cache-Control", "no-store"),))
 
     def _refused(self, visit: Visit, error: Exception) -> web.StreamResponse:
         """Turn what went wrong into the answer; where the answer had begun, into its end."""
@@ -281,8 +277,7 @@ class Door:
             charged=receipt.charged,
         )
         receipt.status, receipt.bytes_out = problem.status, len(problem.body)
-        fields = (*problem.fields, ("X-Request-Id", receipt.request_id))
-        response = document(problem.status, problem.body, fields, content_type="application/problem+json")
+        response = document(problem.status, problem.body, problem.fields, content_type="application/problem+json")
         if problem.close or not visit.request.content.at_eof():
             # What is left of the body must never be read as the next request.
             response.force_close()
@@ -307,8 +302,3 @@ def _blame(receipt: Receipt, error: Exception) -> None:
     code = getattr(error, "code", None)
     receipt.code = code if isinstance(code, str) else receipt.code
     receipt.outcome = "failed" if receipt.upstream_head_s is not None or receipt.reason == "internal" else "refused"
-
-
-def _refuse_expectation(request: web.BaseRequest) -> None:
-    if any(expectation.lower() != "100-continue" for expectation in request.headers.getall("Expect", [])):
-        raise ExpectationFailed

@@ -28,6 +28,7 @@ class Kind(Enum):
     ACCOUNT = auto()
     QUOTE = auto()
     BUDGET = auto()
+    OPENAPI = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Routes:
             "/info": Route(Kind.INFO, "info", "/info", _GET),
             "/account/tx/last": Route(Kind.ACCOUNT, "account", "/account/tx/last", _GET),
             "/gateway/budget": Route(Kind.BUDGET, "budget", "/gateway/budget", _GET),
+            "/gateway/openapi.json": Route(Kind.OPENAPI, "openapi", "/gateway/openapi.json", _GET),
             **{
                 method.path: Route(Kind.PAID, method.name, method.path, method.verbs, method)
                 for method in tariff.methods.values()
@@ -76,7 +78,12 @@ class Routes:
     @property
     def names(self) -> frozenset[str]:
         """All route names, for closed label sets."""
-        return frozenset(route.name for route in self._table.values()) | {"job", "unmatched"}
+        return frozenset(route.name for route in self._table.values()) | {"job", "preflight", "unmatched"}
+
+    @property
+    def table(self) -> Mapping[str, Route]:
+        """Every fixed path and its route; job polls have none."""
+        return self._table
 
     def match(self, verb: str, target: str) -> tuple[Route, str]:
         """The route of a request line and its raw query.

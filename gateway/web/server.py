@@ -9,10 +9,17 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.errors import BadHttp, GatewayError
+from gateway.errors import BadHttp, GatewayError, HeadTooLarge
 from gateway.problems import problem_for
 from gateway.receipt import Receipt
 from gateway.web.answer import document, new_request_id
+from gateway.web.wire import LINE_BYTES_MAX, Watch
+
+# What no parser takes in a head nor between chunks.
+_UNREADABLE = b"\0"
+
+# Fields are counted by `Watch`, over the whole head.
+_NO_BOUND = 1_000_000
 
 
 class UnfitParserError(RuntimeError):
@@ -34,8 +41,20 @@ class _Protocol(RequestHandler):
     # The body of the newest request that has come in.
     _newest: StreamReader | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._watch = Watch()
+
     def data_received(self, data: bytes) -> None:
         """Take in what the client sends."""
+        if self._watch.fault is not None:
+            return  # nothing behind a refused message is read
+        passed = self._watch.passed(data)
+        self._take(data[:passed] if passed < len(data) else data)
+        if self._watch.fault is not None:
+            self._take(_UNREADABLE)  # the refusal then keeps its place behind the answers before it
+
+    def _take(self, data: bytes) -> None:
         arriving = self._newest
         super().data_received(data)
         if not self._messages:
@@ -43,7 +62,7 @@ class _Protocol(RequestHandler):
         message, self._newest = self._messages[-1]
         if not isinstance(message, RawRequestMessage) and arriving is not None and not arriving.is_eof():
             # The parser has given up: whoever reads this body would wait for the rest until the deadline.
-            arriving.set_exception(BadHttpMessage("the body broke off"))
+            arriving.set_exception(self._watch.fault or BadHttpMessage("the body broke off"))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # there None stands for False
         """Stay for a client that sends nothing more and waits for its answer: it may be charged for it."""
@@ -63,9 +82,7 @@ class _Protocol(RequestHandler):
         """Answer a message that could not be parsed, without echoing any of it, and close."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
-        error: GatewayError = BadHttp("the message is not well-formed HTTP")
-        if isinstance(exc, LineTooLong):
-            error = BadHttp("a line or field of the message is too long")
+        error = self._watch.fault or _misread(exc)
         receipt = Receipt(request_id=new_request_id(), started_s=time.monotonic(), reason=error.reason)
         told = error if status < 500 else RuntimeError()  # noqa: PLR2004 - status classes
         problem = problem_for(told, request_id=receipt.request_id, speaks_rapidapi=False)
@@ -76,6 +93,11 @@ class _Protocol(RequestHandler):
         response = document(problem.status, problem.body, fields, content_type="application/problem+json")
         response.force_close()
         return response
+
+
+def _misread(exc: BaseException | None) -> GatewayError:
+    """What the parser found wrong."""
+    return HeadTooLarge() if isinstance(exc, LineTooLong) else BadHttp("the message is not well-formed HTTP")
 
 
 class _Server(web.Server):
@@ -115,7 +137,9 @@ class Listener:
             keepalive_timeout=idle_timeout_s,
             auto_decompress=False,
             lingering_time=2.0,
-            max_headers=64,
+            max_headers=_NO_BOUND,
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=LINE_BYTES_MAX,
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_s)
         self._host = host

@@ -33,7 +33,7 @@ TRIES_MAX = 40
 _GATEWAY_YAML = """
 listen: {{host: 127.0.0.1, port: {port}}}
 ops: {{host: 127.0.0.1, port: {ops_port}}}
-upstream: {{allow_http: true, url: "{upstream}", head_timeout_s: 1.5, total_timeout_s: 1.5}}
+upstream: {{allow_http: true, allow_private: true, url: "{upstream}", head_timeout_s: 1.5, total_timeout_s: 1.5}}
 identity:
   issuers:
     - issuer: tests

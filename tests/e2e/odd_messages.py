@@ -62,6 +62,10 @@ def _chunked(*fields: str, line: str = "POST /text2image HTTP/1.1", body: bytes 
     return lambda here: message(here, body, *fields, line=line, length="")
 
 
+def _with_host(host: str) -> Made:
+    return lambda here: message(here, GOOD).replace(b"Host: gateway.test", b"Host: " + host.encode())
+
+
 TE = "Transfer-Encoding: chunked"
 
 # Framings that two readers could see differently; each is followed by a hidden request.
@@ -118,8 +122,28 @@ HEADS: dict[str, Made] = {
     "folded": _said(f"X-A: b\r\n {MARK}"),
     "NUL in the path": _said(line=f"POST /text2image\0{MARK} HTTP/1.1"),
     "raw UTF-8 in the path": _said(line=f"POST /{MARK}é HTTP/1.1"),
+    "a Host with a blank": _with_host(f"gateway.test {MARK}"),
+    "a Host with a user": _with_host(f"{MARK}@gateway.test"),
+    "a Host with a path": _with_host(f"gateway.test/{MARK}"),
+    "a Host with an odd port": _with_host(f"gateway.test:80{MARK}"),
+    "an empty Host": _with_host(""),
+    "next line in a value": lambda here: message(here, GOOD, f"X-A: {MARK}\udc85"),
+    "a hard blank in a value": lambda here: message(here, GOOD, f"X-A: {MARK}\udca0"),
+    "UTF-8 in a value": _said(f"X-A: {MARK} für"),
+    "WebSocket": _said("Connection: Upgrade", "Upgrade: websocket", f"Sec-WebSocket-Key: {MARK}"),
+    "WebSocket among others": _said("Connection: upgrade", "Upgrade: h2c, WebSocket"),
+}
+
+# Heads that pass a bound.
+LARGE_HEADS: dict[str, Made] = {
     "a long field": _said(f"X-A: {MARK * 600}"),
     "a long name": _said(f"{MARK * 600}: b"),
     "a long line": _said(line=f"POST /text2image?{MARK * 600} HTTP/1.1"),
     "70 fields": _said(*(f"X-{MARK}-{number}: b" for number in range(70))),
+    "a long head of short fields": _said(*(f"X-{number}: {MARK * 20}" for number in range(50))),
+    "no end": lambda _: b"POST /text2image HTTP/1.1\r\n" + b"a:\r\n" * 200_000,
+    "one line without end": lambda _: b"POST /" + b"a" * 1_000_000,
 }
+
+# What stands behind the last chunk; each is followed by a hidden request.
+TRAILERS = ("Authorization: Bearer a", "Host: evil.test", "Content-Length: 5", TE, "X-Gateway-Dry-Run: true", "X-A: b")

@@ -135,7 +135,7 @@ async def test_a_client_that_closes_its_half_still_gets_what_it_pays_for(here: W
     await charged(here, PAID_BY)
 
 
-@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+@pytest.mark.parametrize("protocol", ["h2c", "TLS/1.2"])
 async def test_an_offer_to_upgrade_is_left_aside(here: World, protocol: str) -> None:
     async with connected(here.running.port) as peer:
         for _ in range(2):

@@ -6,7 +6,7 @@ Every world ends with a search for the master key in all it has shown: answers, 
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -29,7 +29,7 @@ SHIPPED = Path(__file__).parents[2] / "config"
 GATEWAY_YAML = """
 listen: {host: 127.0.0.1, port: 0}
 ops: {host: 127.0.0.1, port: 0}
-upstream: {flavour: FLAVOUR, allow_http: true, url: "UPSTREAM", exhausted_s: 600}
+upstream: {flavour: FLAVOUR, allow_http: true, allow_private: true, url: "UPSTREAM", exhausted_s: 600}
 identity:
   issuers:
     - issuer: tests
@@ -82,6 +82,7 @@ class World:
     canary: Canary
     log: io.StringIO
     _secret: str = field(repr=False)
+    bearer: str | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -131,7 +132,8 @@ class World:
 
     async def metrics(self) -> str:
         """The exposition of the ops listener."""
-        async with self.session.get(self.ops_url + "/metrics") as answer:
+        headers = {} if self.bearer is None else {"Authorization": f"Bearer {self.bearer}"}
+        async with self.session.get(self.ops_url + "/metrics", headers=headers) as answer:
             text = await answer.text()
         self.canary.look("metrics", text)
         return text
@@ -170,6 +172,7 @@ async def world(
     gateway: str = "",
     tariff: str | None = None,
     environ: Mapping[str, str] | None = None,
+    replaced: Sequence[tuple[str, str]] = (),
     **upstream: Any,
 ) -> AsyncIterator[World]:
     """Start a world and end it, with the canary's verdict.
@@ -183,6 +186,7 @@ async def world(
         gateway: added to `gateway.yaml`.
         tariff: `tariff.yaml`, the shipped one unless given.
         environ: overrides, as in the environment.
+        replaced: pieces of `gateway.yaml` and what takes their place.
         upstream: settings of the simulator.
     """
     key, secret = fresh_key(), fresh_secret()
@@ -190,6 +194,9 @@ async def world(
     simulator = await start_simulator(SimulatorSettings(key=key, flavour=flavour, **said))
     yaml = GATEWAY_YAML.replace("FLAVOUR", flavour).replace("UPSTREAM", simulator.url).replace("STORE", store_url)
     yaml = yaml.replace("DIRECTORY", str(directory))
+    for old, new in replaced:
+        assert old in yaml
+        yaml = yaml.replace(old, new)
     (directory / "gateway.yaml").write_text(yaml + gateway)
     (directory / "tenants.yaml").write_text(tenants.replace("TAG", tag))
     (directory / "tariff.yaml").write_text(tariff or (SHIPPED / "tariff.yaml").read_text())

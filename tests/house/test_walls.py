@@ -12,7 +12,7 @@ from tests.house.source import GATEWAY, ROOT, files, imports, module, tree
 # Rooms from the ground up. A room may import its own floor's own files and every floor below it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.units",),
-    ("gateway.messages", "gateway.errors"),
+    ("gateway.messages", "gateway.errors", "gateway.addresses"),
     ("gateway.receipt", "gateway.once"),
     ("gateway.pricing", "gateway.ledger"),
     ("gateway.jobs", "gateway.account", "gateway.replies", "gateway.documents"),
@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.repeats",),
     ("gateway.exchange", "gateway.failpoints"),
     ("gateway.web", "gateway.proxy", "gateway.settings"),
-    ("gateway.build",),
+    ("gateway.build", "gateway.doors"),
     ("gateway.app",),
     ("gateway.commands",),
     ("gateway.cli_ends",),

@@ -49,6 +49,7 @@ CASES: list[tuple[GatewayError, int, dict[str, Any]]] = [
     (errors.UnknownPath(), 404, {}),
     (errors.VerbNotAllowed(("GET", "POST")), 405, {"allowed": ["GET", "POST"]}),
     (errors.BadHttp("a line is too long"), 400, {}),
+    (errors.HeadTooLarge(), 431, {}),
     (errors.TokenInUrl(), 400, {}),
     (errors.AmbiguousCredentials(), 400, {}),
     (errors.BodyTooLarge(1024), 413, {"body_bytes_max": 1024}),
@@ -244,6 +245,7 @@ def test_connections_with_an_unread_or_broken_message_are_to_be_closed() -> None
     closing = {type(error) for error, _, _ in CASES if told(error).close}
     assert closing == {
         errors.BadHttp,
+        errors.HeadTooLarge,
         errors.BodyTooLarge,
         errors.BodyTooSlow,
         errors.ExpectationFailed,

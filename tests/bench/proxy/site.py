@@ -29,7 +29,7 @@ _READY_WITHIN_S = 20.0
 _GATEWAY_YAML = """
 listen: {{host: 127.0.0.1, port: {port}}}
 ops: {{host: 127.0.0.1, port: {ops_port}}}
-upstream: {{allow_http: true, url: "{upstream}"}}
+upstream: {{allow_http: true, allow_private: true, url: "{upstream}"}}
 identity:
   issuers:
     - issuer: bench

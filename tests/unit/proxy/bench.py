@@ -37,6 +37,7 @@ async def upstream(
     total_timeout_s: float = 30,
     connections_max: int = 10,
     ca_file: Path | None = None,
+    allow_private: bool = True,
 ) -> AsyncIterator[Upstream]:
     """A started upstream. No test waits for these deadlines unless it sets them."""
     made = Upstream(
@@ -49,6 +50,7 @@ async def upstream(
         total_timeout_s=total_timeout_s,
         connections_max=connections_max,
         allow_http=True,
+        allow_private=allow_private,
         ca_file=ca_file,
     )
     await made.start()

@@ -52,6 +52,10 @@ MISTAKES = [
     ("  flavour: direct", "  url: §http://host", "upstream.url", "must begin with https://", "allow_http"),
     ("  flavour: direct", "  url: §https://u:p@host", "upstream.url", "no user, query or fragment", ""),
     ("  flavour: direct", "  url: §https://host/v1", "upstream.url", "must have no path", ""),
+    ("  flavour: direct", "  url: §https://127.0.0.1", "upstream.url", "loopback or private", "allow_private"),
+    ("  flavour: direct", "  url: §https://[::ffff:10.0.0.1]", "upstream.url", "loopback or private", "allow_private"),
+    ("  flavour: direct", "  url: §https://169.254.169.254", "upstream.url", "loopback or private", "allow_private"),
+    ("  flavour: direct", "  url: §https://localhost", "upstream.url", "loopback or private", "allow_private"),
     ("  flavour: direct", "  url: §https://[host", "upstream.url", "must be a URL", ""),
     ("  flavour: direct", "  url: §https://host:99999", "upstream.url", "must be a URL", ""),
     ("  flavour: direct", "  key: §DEZGO-ABC", "upstream.key", "must be a mapping of keys to values", ""),
@@ -60,6 +64,10 @@ MISTAKES = [
     ("  head_timeout_s: 180", "  floor_credits: §0.0001", "upstream.floor_credits", "finer than a thousandth", ""),
     ("  head_timeout_s: 180", "  exhausted_s: §0", "upstream.exhausted_s", "more than 0", ""),
     ("  head_timeout_s: 180", "  head_timeout_s: §301", "upstream.head_timeout_s", "at most total_timeout_s", ""),
+    ("listen:", "ops: {host: §0.0.0.0}\nlisten:", "ops.host", "metrics need ops.token", "ops.allow_open"),
+    ("  port: 8080", "  trusted_proxies: [§'10.0.0.1/8']", "listen.trusted_proxies[0]", "an address or a network", ""),
+    ("  port: 8080", "  cors_origins: [§'*']", "listen.cors_origins[0]", "an origin such as", ""),
+    ("  port: 8080", "  cors_origins: [§https://a.test/]", "listen.cors_origins[0]", "an origin such as", ""),
     ("listen:", "ops: {port: §8080}\nlisten:", "ops.port", "must differ from listen.port", "administration"),
     ("listen:", "bodies: {in_flight_bytes_max: §9}\nlisten:", "bodies.in_flight_bytes_max", "at least bytes_max", ""),
     ("listen:", "idempotency: {kept_s: §86399}\nlisten:", "idempotency.kept_s", "must be at least 86400", ""),
@@ -190,7 +198,11 @@ def test_what_is_left_out_has_its_documented_default(tmp_path: Path) -> None:
     [
         ("flavour: direct", "flavour: rapidapi", "https://dezgo.p.rapidapi.com"),
         ("flavour: direct", "flavour: rapidapi\n  url: https://mirror/", "https://mirror"),
-        ("flavour: direct", "allow_http: true\n  url: http://127.0.0.1:9000/", "http://127.0.0.1:9000"),
+        (
+            "flavour: direct",
+            "allow_http: true\n  allow_private: true\n  url: http://127.0.0.1:9000/",
+            "http://127.0.0.1:9000",
+        ),
     ],
 )
 def test_the_upstream_url_follows_the_flavour_unless_given(tmp_path: Path, old: str, new: str, url: str) -> None:

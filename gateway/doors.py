@@ -1,0 +1,112 @@
+"""Doors: settings -> what stands at the edges of the house. Settings stop here, in `build` and in `app` (wall 11)."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+
+from gateway.errors import GatewayError, LedgerUnavailable
+from gateway.identity.jwks import SetState
+from gateway.identity.verify import Verifier
+from gateway.ledger.budget import Balance, BudgetBook
+from gateway.ledger.redis import RedisLedger
+from gateway.metrics.counting import Metrics
+from gateway.parse.limits import Limits
+from gateway.proxy.master_key import MasterKey
+from gateway.proxy.upstream import Upstream
+from gateway.settings import Settings
+from gateway.web.body import Bounds
+from gateway.web.cors import Cors
+from gateway.web.front import Front
+from gateway.web.openapi import clients_document, operators_document
+from gateway.web.ops import Ops, opened_by
+from gateway.web.peers import Peers
+from gateway.web.routes import Routes
+
+# The money gauges of a scrape wait no longer for the ledger than this.
+REFRESH_WITHIN_S = 1.0
+
+
+def front(settings: Settings, routes: Routes) -> Front:
+    """What is settled before anybody asks who calls."""
+    rules = settings.listen
+    return Front(Cors(rules.cors_origins), Peers(rules.trusted_proxies), _ascii(clients_document(routes)))
+
+
+def bounds(settings: Settings) -> Bounds:
+    """What one request may take."""
+    return Bounds(
+        body_bytes_max=settings.bodies.bytes_max,
+        body_timeout_s=settings.bodies.timeout_s,
+        write_timeout_s=settings.answers.write_timeout_s,
+        limits=Limits(pixels_max=settings.images.pixels_max),
+    )
+
+
+def upstream(settings: Settings, key: MasterKey) -> Upstream:
+    """The back door, not yet started."""
+    rules = settings.upstream
+    return Upstream(
+        flavour=rules.flavour,
+        base_url=rules.url,
+        key=key,
+        connect_timeout_s=rules.connect_timeout_s,
+        head_timeout_s=rules.head_timeout_s,
+        read_timeout_s=rules.read_timeout_s,
+        total_timeout_s=rules.total_timeout_s,
+        connections_max=rules.connections_max,
+        allow_http=rules.allow_http,
+        allow_private=rules.allow_private,
+        ca_file=rules.ca_file,
+    )
+
+
+def ops(
+    settings: Settings,
+    *,
+    ledger: RedisLedger,
+    book: BudgetBook,
+    metrics: Metrics,
+    who: Verifier,
+    draining: Callable[[], bool],
+) -> Ops:
+    """What operators ask."""
+    token = settings.secrets.ops_token
+
+    async def refreshed() -> None:
+        await refresh(ledger, book, metrics)
+
+    async def readiness() -> list[str]:
+        missing = ["draining"] if draining() else []
+        if any(state is SetState.NONE for state in who.states().values()):
+            missing.append("identity")
+        try:
+            await ledger.register()
+        except LedgerUnavailable:
+            missing.append("ledger")
+        return missing
+
+    return Ops(
+        render=metrics.render,
+        refresh=refreshed,
+        readiness=readiness,
+        openapi=_ascii(operators_document()),
+        opens=None if token is None else opened_by(token.get_secret_value()),
+    )
+
+
+async def refresh(ledger: RedisLedger, book: BudgetBook, metrics: Metrics) -> None:
+    """Read the balances of the tenants shown apart, and of their teams: the money gauges come from the ledger."""
+    found: list[tuple[str, Balance]] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REFRESH_WITHIN_S):
+            for path in book.shared_paths:
+                if not metrics.shows(path.tenant):
+                    continue
+                with contextlib.suppress(GatewayError):
+                    found += [(path.tenant, balance) for balance in await ledger.balances(path)]
+    metrics.set_balances(found)
+
+
+def _ascii(document: dict[str, object]) -> bytes:
+    return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"

@@ -1,0 +1,51 @@
+"""Peers: which address a request comes from, behind proxies of one's own. Only the log line is told. Pure."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from gateway.messages import Fields
+
+# A chain of more hops is not looked through.
+HOPS_MAX = 16
+
+
+class Peers:
+    """Reads `X-Forwarded-For` where it was written by a proxy that is trusted, and nowhere else.
+
+    Args:
+        trusted: addresses and networks of those proxies, such as `10.0.0.0/8`.
+    """
+
+    def __init__(self, trusted: Iterable[str] = ()) -> None:
+        self._trusted = tuple(ip_network(network) for network in trusted)
+
+    def address(self, peer: str | None, fields: Fields) -> str | None:
+        """The nearest address that is no trusted proxy's; `peer` itself when it is none. None when nobody knows.
+
+        Args:
+            peer: the other end of the connection.
+            fields: of the request, names in lower case.
+        """
+        nearest = _read(peer or "")
+        if nearest is None or not self._trusts(nearest):
+            return None if nearest is None else str(nearest)
+        chain = [hop for name, value in fields if name == "x-forwarded-for" for hop in value.split(",")]
+        for hop in reversed(chain[-HOPS_MAX:]):
+            found = _read(hop.strip(" \t"))
+            if found is None:
+                break  # what stands before it was written by nobody knows whom
+            nearest = found
+            if not self._trusts(found):
+                break
+        return str(nearest)
+
+    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in network for network in self._trusted)
+
+
+def _read(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
