@@ -15,16 +15,18 @@ from typing import TextIO
 from gateway.account.findings import Compared, Exhausted, Finding, Foreign, Recovered
 from gateway.account.guard import SharedAccount
 from gateway.build import budget_book, verifier
-from gateway.errors import GatewayError, LedgerUnavailable
+from gateway.errors import LedgerUnavailable
 from gateway.exchange import Exchange
 from gateway.failpoints import Failpoints
 from gateway.identity.jwks import SetState
 from gateway.identity.verify import Verifier
 from gateway.jobs import StoredJobs
-from gateway.ledger.budget import Balance, BudgetBook
 from gateway.ledger.checks import refuse_unsafe
 from gateway.ledger.contract import Settlement, State
 from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
+from gateway.ledger.marks import Marks, kept_marks
+from gateway.ledger.recovery import Recovered as Whole
+from gateway.ledger.recovery import Recovery, Regressed
 from gateway.ledger.redis import RedisLedger, sweep_forever
 from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
@@ -32,6 +34,7 @@ from gateway.ledger.store import Store
 from gateway.logs.lines import Logs, canonical
 from gateway.messages import Flavour
 from gateway.metrics.counting import Metrics
+from gateway.metrics.refreshing import refresh
 from gateway.parse.limits import Limits
 from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
@@ -50,9 +53,6 @@ REPLAY_EVERY_S = 5.0
 
 # Waits of a listener for a next request, and for the head of one.
 IDLE_TIMEOUT_S = 15.0
-
-# The money gauges of a scrape wait no longer for the ledger than this.
-REFRESH_WITHIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -120,11 +120,13 @@ class App:
             if self._settings.failpoints:
                 self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)
-            ledger = RedisLedger(store, self._book, hold_ttl_ms=int(self._settings.ledger.hold_ttl_s * 1000))
+            marks = await stack.enter_async_context(kept_marks(self._settings.ledger.data_dir / "marks"))
+            ttl_ms = int(self._settings.ledger.hold_ttl_s * 1000)
+            ledger = RedisLedger(store, self._book, hold_ttl_ms=ttl_ms, marks=marks)
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
-            settler = await self._settler(stack, ledger)
+            settler = await self._settler(stack, ledger, marks)
             who = verifier(self._settings.identity, self._settings.secrets.token_keys)
             await who.start()
             stack.push_async_callback(who.close)
@@ -223,18 +225,23 @@ class App:
             await refuse_unsafe(store)
         return store
 
-    async def _settler(self, stack: AsyncExitStack, ledger: RedisLedger) -> Settler:
+    async def _settler(self, stack: AsyncExitStack, ledger: RedisLedger, marks: Marks) -> Settler:
         spool = Spool(self._settings.ledger.data_dir / "spool")
         await spool.start()
         self._failpoints.arm(ledger=ledger, spool=spool)
         stack.push_async_callback(spool.close)
-        settler = Settler(ledger, spool=spool, settled=self._settled, stuck=self._stuck)
+        recovery = Recovery(ledger, found=self._loss, settled=self._settled)
+        ledger.watch(recovery.doubted)
+        stack.push_async_callback(recovery.close)
+        settler = Settler(ledger, spool=spool, settled=self._settled, booked=recovery.booked, stuck=self._stuck)
         stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
         stack.push_async_callback(_ended, asyncio.create_task(settler.replay_forever(every_s=REPLAY_EVERY_S)))
         self._metrics.watch(
             settles_under_way=lambda: settler.under_way,
             settles_on_disk=lambda: len(spool),
             spool_faults=lambda: spool.faults,
+            mark_faults=lambda: marks.faults,
+            tenants_regressed=lambda: recovery.regressed,
             log_lines_dropped=lambda: self._logs.dropped,
         )
         return settler
@@ -285,8 +292,17 @@ class App:
     def _settled(self, settlement: Settlement) -> None:
         self._metrics.settled(settlement)
         if settlement.state is State.UNKNOWN:
-            # The store has lost the hold. What the call was charged stands in the request's own line, under this id.
+            # Nobody remembers the hold. What the call was charged stands in the request's own line, under this id.
             self._logs.event("settle_unknown", hold_id=settlement.hold_id)
+        elif settlement.applied and settlement.recovered:
+            self._logs.event("settle_recovered", hold_id=settlement.hold_id, charged=settlement.charged)
+
+    def _loss(self, finding: Regressed | Whole) -> None:
+        if isinstance(finding, Regressed):
+            self._metrics.regressed()
+            self._logs.event("ledger_regressed", tenant=finding.tenant, before=finding.before)
+        else:
+            self._logs.event("ledger_recovered", tenant=finding.tenant, booked_again=finding.again, by=finding.by)
 
     def _stuck(self, hold_id: str) -> None:
         self._metrics.stuck()
@@ -304,8 +320,8 @@ class App:
     # --- what operators ask --------------------------------------------------------------------------------
 
     def _ops(self, running: Running, who: Verifier) -> Ops:
-        async def refresh() -> None:
-            await _refresh(running.ledger, self._book, self._metrics)
+        async def refreshed() -> None:
+            await refresh(running.ledger, self._book, self._metrics)
 
         async def readiness() -> list[str]:
             missing = ["draining"] if running.draining else []
@@ -317,18 +333,7 @@ class App:
                 missing.append("ledger")
             return missing
 
-        return Ops(render=self._metrics.render, refresh=refresh, readiness=readiness)
-
-
-async def _refresh(ledger: RedisLedger, book: BudgetBook, metrics: Metrics) -> None:
-    """Read the balances of every tenant and team, so that the money gauges come from the ledger."""
-    found: list[tuple[str, Balance]] = []
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(REFRESH_WITHIN_S):
-            for path in book.shared_paths:
-                with contextlib.suppress(GatewayError):
-                    found += [(path.tenant, balance) for balance in await ledger.balances(path)]
-    metrics.set_balances(found)
+        return Ops(render=self._metrics.render, refresh=refreshed, readiness=readiness)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

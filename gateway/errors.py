@@ -21,7 +21,10 @@ class GatewayError(Exception):
 
 
 class BadRequest(GatewayError):
-    """What the client sent cannot be served as it stands. The client must change it."""
+    """What the client sent cannot be served as it stands. The client must change it.
+
+    Where there is a `detail`, it says what is wrong, in our words.
+    """
 
 
 class UnknownPath(BadRequest):
@@ -43,10 +46,7 @@ class VerbNotAllowed(BadRequest):
 
 @dataclass(eq=False)
 class BadHttp(BadRequest):
-    """The message breaks a rule of HTTP, or one of ours that keeps it unambiguous.
-
-    `detail` says what is wrong, in our words.
-    """
+    """The message breaks a rule of HTTP, or one of ours that keeps it unambiguous."""
 
     detail: str
     reason = "bad_http"
@@ -96,10 +96,7 @@ class UnsupportedMediaType(BadRequest):
 
 @dataclass(eq=False)
 class BadBody(BadRequest):
-    """The body is not what its content type says.
-
-    `detail` says what is wrong, in our words.
-    """
+    """The body is not what its content type says."""
 
     detail: str
     reason = "bad_body"
@@ -268,6 +265,18 @@ class LedgerPoisoned(LedgerUnavailable):
     """A stored balance is not a number, or a record contradicts it: this tenant is closed until repaired."""
 
     reason = "ledger_poisoned"
+
+
+class LedgerMissing(LedgerUnavailable):
+    """A stored balance is gone; it is never taken for nothing spent: this tenant is closed until repaired."""
+
+    reason = "ledger_missing"
+
+
+class LedgerRegressed(LedgerUnavailable):
+    """The store has forgotten entries it had confirmed: its tenant is closed until they are booked again."""
+
+    reason = "ledger_regressed"
 
 
 class HoldClosed(GatewayError):

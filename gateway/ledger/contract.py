@@ -9,11 +9,13 @@
 5. Only the keeper's own clock decides about windows and deadlines.
 6. Every movement is in the journal, appended in the same step; a recount of the journal gives the balances.
 7. No answer is not a no: after `LedgerUnavailable` the hold may exist. It is voided, or it expires.
+8. What the keeper has lost is never taken for nothing spent: a balance that is gone closes its tenant, and the charge
+   of a hold that is gone is booked all the same, once.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType, Protocol
 
@@ -24,9 +26,13 @@ from gateway.units import Credits, Flag
 
 HoldId = NewType("HoldId", str)
 
+# How long a hold is remembered after its end and its deadline: a late settle finds what it corrects, a repeated id its
+# answer; and a hold nobody remembers before that was lost.
+KEPT_MS = 7 * 24 * 3_600_000
+
 
 class State(StrEnum):
-    """A hold is open, settled or expired. Unknown is what no keeper should ever have to say: it has lost the hold."""
+    """A hold is open, settled or expired. Unknown is a hold too old to be remembered, or one that never was."""
 
     OPEN = "open"
     SETTLED = "settled"
@@ -59,10 +65,12 @@ class Settlement:
 
     Attributes:
         hold_id: which hold.
-        state: settled or expired; unknown when the keeper has lost the hold, and with it what it cost.
+        state: settled or expired; unknown when nobody remembers the hold: nothing is booked.
         charged: what is booked.
         flag: how sure that is.
         applied: false when it had ended before and this call changed nothing.
+        recovered: the keeper had lost the hold; its charge was booked all the same.
+        entry_id: of the journal entry this call wrote; empty for none, and where entries have no ids.
     """
 
     hold_id: HoldId
@@ -70,6 +78,8 @@ class Settlement:
     charged: Credits
     flag: Flag
     applied: bool
+    recovered: bool = False
+    entry_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,7 @@ class End:
         places: the balances that admitted it, as `keys.written`.
         charged: what it is settled at.
         flag: how sure that is.
+        amount, deadline_ms, path: the hold's own, for a keeper that has lost it; without them it cannot be booked then.
     """
 
     hold_id: HoldId
@@ -89,11 +100,16 @@ class End:
     places: str
     charged: Credits
     flag: Flag
+    amount: Credits = Credits.ZERO
+    deadline_ms: int = 0
+    path: str = ""
 
     @classmethod
     def of(cls, hold: Hold, charged: Credits, flag: Flag) -> "End":
         """The end of `hold` at `charged`."""
-        return cls(hold.hold_id, hold.path.tenant, keys.written(keys.places_of(hold.balances)), charged, flag)
+        places = keys.written(keys.places_of(hold.balances))
+        facts = (hold.amount, hold.deadline_ms, str(hold.path))
+        return cls(hold.hold_id, hold.path.tenant, places, charged, flag, *facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +159,8 @@ class Ledger(Protocol):
     async def settle(self, hold: Hold, charged: Credits, flag: Flag) -> Settlement:
         """End `hold` at `charged`: give the held amount back and book the charge, also above what was held.
 
-        Ended before: nothing changes and the recorded end is returned, save that an expired hold is corrected.
+        Ended before: nothing changes and the recorded end is returned, save that an expired hold is corrected. A hold
+        the keeper has lost is booked as well, as long as its record would still be remembered.
 
         Raises:
             LedgerUnavailable: it may have been booked. Safe to send again.

@@ -25,6 +25,7 @@ class Settler:
         spool: where ends wait that the store did not take at once; None keeps them in memory alone.
         ends_max: how many may be under way; more and `admit` refuses.
         settled: told of every hold that ended; must not raise.
+        booked: told of every end that was booked, with how; must not raise.
         stuck: told, once per end, that an end had to be given up and is left to expire; must not raise.
     """
 
@@ -35,12 +36,14 @@ class Settler:
         spool: Spool | None = None,
         ends_max: int = 10_000,
         settled: Callable[[Settlement], None] = lambda _: None,
+        booked: Callable[[End, Settlement], None] = lambda _, __: None,
         stuck: Callable[[HoldId], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._spool = spool
         self._ends_max = ends_max
         self._settled = settled
+        self._booked = booked
         self._stuck = stuck
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -58,7 +61,7 @@ class Settler:
         """See `Closer.close`."""
 
         async def end() -> None:
-            self._settled(await self._ledger.settle(hold, charged, flag))
+            self._told(End.of(hold, charged, flag), await self._ledger.settle(hold, charged, flag))
             if self._spool is not None:
                 await self._spool.booked(hold.hold_id)
 
@@ -94,7 +97,7 @@ class Settler:
         """Book an end from disk, however long the store is away; false when it has to be left there."""
 
         async def book() -> None:
-            self._settled(await self._ledger.book(end))
+            self._told(end, await self._ledger.book(end))
 
         try:
             await _until_booked(book, _nothing)
@@ -102,6 +105,10 @@ class Settler:
             self._stuck(end.hold_id)
             return False
         return True
+
+    def _told(self, end: End, settlement: Settlement) -> None:
+        self._settled(settlement)
+        self._booked(end, settlement)
 
     def _start(self, hold_id: HoldId, booked: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(booked)

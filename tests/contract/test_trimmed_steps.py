@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.ledger import keys
 from gateway.ledger.adjustment import AdjustmentRefused
-from gateway.ledger.contract import HoldId
+from gateway.ledger.contract import End, HoldId
 from gateway.ledger.journal import first_id
 from gateway.ledger.redis import RedisLedger
 from gateway.units import Credits, Flag
@@ -53,7 +53,7 @@ async def _step(keeper: StoreKeeper, ledger: RedisLedger, number: int, kind: str
     if kind == "hold" and not found:
         await ledger.hold(path(keeper), given, hold_id=name)
     elif kind == "settle" and found:
-        await ledger._settled(keeper.tenant, name, keys.read(found["budgets"]), given, Flag.UNCERTAIN)
+        await ledger.book(End(name, keeper.tenant, found["budgets"], given, Flag.UNCERTAIN))
     elif kind == "expire" and not found:
         hasty = await keeper.ledger(book(keeper.tenant), hold_ttl_ms=1)
         held = await hasty.hold(path(keeper), given, hold_id=name)

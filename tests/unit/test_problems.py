@@ -70,6 +70,8 @@ CASES: list[tuple[GatewayError, int, dict[str, Any]]] = [
     ),
     (errors.LedgerUnavailable("timeout"), 503, {}),
     (errors.LedgerPoisoned("poisoned"), 503, {}),
+    (errors.LedgerMissing("missing"), 503, {}),
+    (errors.LedgerRegressed("regressed"), 503, {}),
     (errors.HoldClosed(), 409, {}),
     (errors.Busy(), 503, {}),
     (errors.UpstreamUnreachable(), 502, {"charge": "none"}),
