@@ -137,10 +137,11 @@ async def recount(store: Store, snapshot: Script, tenant: str, *, retention_ms: 
     The balances are read together with the journal's last id, and the journal is counted up to exactly that id; when it
     names balances that were not read, they are read again.
     """
-    counted, read = await compared(store, snapshot, tenant)
-    now_ms = read.now_ms
-    differences = differing(counted, read, kept_from_ms=now_ms - retention_ms)
-    kept = len(counted.kept_places(now_ms - retention_ms))
+    following = Following(store, snapshot, tenant)
+    read = await following.read()
+    counted, kept_from_ms = following.counted, read.now_ms - retention_ms
+    differences = differing(counted, read, kept_from_ms=kept_from_ms)
+    kept = len(counted.kept_places(kept_from_ms))
     return Audit(tenant, counted.entries, kept, Credits(counted.spent_in_all), differences)
 
 
@@ -161,27 +162,43 @@ class Read:
     numbers: Mapping[keys.Place, tuple[str, str, str]]
 
 
-async def compared(store: Store, snapshot: Script, tenant: str) -> tuple[Recount, Read]:
-    """The journal counted, and all the balances it speaks of as they stood right then. Raises as `recount`."""
-    for _ in range(_TRIES):
-        first = await first_id(store, tenant)
-        found = await _compared(store, snapshot, tenant)
-        if await first_id(store, tenant) == first:
-            return found
-    raise LedgerUnavailable("busy")
+class Following:
+    """A count of a tenant's journal that goes on where it ended; all of it is counted anew after a trim."""
 
+    def __init__(self, store: Store, snapshot: Script, tenant: str) -> None:
+        self.counted = Recount()
+        self._store = store
+        self._snapshot = snapshot
+        self._tenant = tenant
+        self._first, self._seen = "", "-"
 
-async def _compared(store: Store, snapshot: Script, tenant: str) -> tuple[Recount, Read]:
-    counted, seen = Recount(), "-"
-    while True:
-        places = counted.places
-        wanted = [keys.journal(tenant), keys.register(tenant), *(place.key(tenant) for place in places)]
-        answer = await store.run(snapshot, wanted, [keys.written(places), "1"])
-        seen = await _count(store, counted, tenant, seen, answer[1])
-        if counted.places == places:
-            rows = zip(answer[3::3], answer[4::3], answer[5::3], strict=True)
-            named = None if answer[2] == "wrong" else frozenset(filter(_is_place, answer[2].split()))
-            return counted, Read(int(answer[0]), answer[1], named, dict(zip(places, rows, strict=True)))
+    async def read(self) -> Read:
+        """Count what has come since, and read all balances the journal speaks of as they stand right then.
+
+        Raises:
+            LedgerPoisoned: an entry is none of ours.
+            LedgerUnavailable: no answer, or trim upon trim.
+        """
+        for _ in range(_TRIES):
+            first = await first_id(self._store, self._tenant)
+            if first != self._first:
+                self.counted, self._first, self._seen = Recount(), first, "-"
+            found = await self._read()
+            if await first_id(self._store, self._tenant) == first:
+                return found
+        raise LedgerUnavailable("busy")
+
+    async def _read(self) -> Read:
+        counted, tenant = self.counted, self._tenant
+        while True:
+            places = counted.places
+            wanted = [keys.journal(tenant), keys.register(tenant), *(place.key(tenant) for place in places)]
+            answer = await self._store.run(self._snapshot, wanted, [keys.written(places), "1"])
+            self._seen = await _count(self._store, counted, tenant, self._seen, answer[1])
+            if counted.places == places:
+                rows = zip(answer[3::3], answer[4::3], answer[5::3], strict=True)
+                named = None if answer[2] == "wrong" else frozenset(filter(_is_place, answer[2].split()))
+                return Read(int(answer[0]), answer[1], named, dict(zip(places, rows, strict=True)))
 
 
 def _is_place(name: str) -> bool:

@@ -9,7 +9,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.adjustment import AdjustmentRefused, Warrant
 from gateway.ledger.contract import Difference
-from gateway.ledger.recount import Read, Recount, compared, differing
+from gateway.ledger.recount import Following, Read, Recount, differing
 from gateway.ledger.redis import RETENTION_MS
 from gateway.ledger.store import Script, Store
 
@@ -36,9 +36,10 @@ async def repair(store: Store, tenant: str, warrant: Warrant | None) -> Repaired
         LedgerPoisoned: the journal itself cannot be counted.
         LedgerUnavailable: it may have been done; safe to send again.
     """
-    snapshot, script = Script.load("snapshot"), Script.load("repair")
+    following, script = Following(store, Script.load("snapshot"), tenant), Script.load("repair")
     for _ in range(_TRIES):
-        counted, read = await compared(store, snapshot, tenant)
+        read = await following.read()
+        counted = following.counted
         found = differing(counted, read, kept_from_ms=read.now_ms - RETENTION_MS)
         if warrant is None or not found:
             return Repaired(found, applied=False)

@@ -175,6 +175,7 @@ def test_advice_is_shown_as_parameters_to_send_and_only_with_an_empty_budget() -
 
 
 RETRY = {
+    errors.LedgerRegressed: "3",
     errors.IdentityUnavailable: "3",
     errors.LedgerUnavailable: "3",
     errors.Busy: "1",
