@@ -262,7 +262,13 @@ def read(line: bytes) -> End:
     if "deadline" not in facts:  # written by a gateway that did not know of them yet
         return end
     amount, deadline_ms = _whole(facts.get("amount"), MILLICREDITS_MAX), _whole(facts["deadline"], _INSTANT_MS_MAX)
-    return replace(end, amount=Credits(amount), deadline_ms=deadline_ms, path=str(facts["path"]))
+    return replace(end, amount=Credits(amount), deadline_ms=deadline_ms, path=_text(facts.get("path")))
+
+
+def _text(said: object) -> str:
+    if not isinstance(said, str):
+        raise ValueError("no text")  # noqa: TRY004 - a line that cannot be read, like any other
+    return said
 
 
 def _whole(number: object, most: int) -> int:

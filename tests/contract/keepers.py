@@ -193,6 +193,8 @@ class StoreKeeper:
 
     async def photograph(self, name: str = "") -> None:
         """Remember all that is kept for the tenant, under a name."""
+        for copy in await self.store.call("KEYS", f"{name}:was:dgw:{{{self.tenant}}}:*"):
+            await self.store.call("DEL", copy)
         for key in await self._all():
             await self.store.call("COPY", key, f"{name}:was:{key}", "REPLACE")
 

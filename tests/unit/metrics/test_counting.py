@@ -144,10 +144,15 @@ def test_what_happens_beside_requests_is_counted() -> None:
     booked = Settlement(HoldId("4f2a"), State.SETTLED, Credits.whole(19), Flag.UNCERTAIN, applied=True)
     shown.settled(booked)
     shown.settled(replace(booked, applied=False))
+    shown.settled(replace(booked, recovered=True))
+    shown.settled(replace(booked, recovered=True, applied=False))
+    shown.regressed()
     shown.stuck()
     shown.ledger_error("connection")
     found = samples(shown)
     assert found["settlements_total", ("uncertain", "settled")] == 1
+    assert found["settlements_total", ("uncertain", "recovered")] == 1
+    assert found["ledger_regressions_total", ()] == 1
     assert found["settles_given_up_total", ()] == 1
     assert found["ledger_errors_total", ("connection",)] == 1
 
