@@ -172,6 +172,7 @@ class Recovery:
         self._remembered = Remembered(remembered_s=remembered_s, ends_max=ends_max, clock_s=clock_s)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closed: set[str] = set()
+        self._accepted: set[str] = set()
 
     @property
     def regressed(self) -> int:
@@ -185,7 +186,10 @@ class Recovery:
 
     def doubted(self, tenant: str, verdict: Verdict | None) -> None:
         """See to a tenant whose journal lacks the mark; the verdict is None when nobody has looked closer yet."""
-        if tenant not in self._tasks:
+        if tenant in self._tasks:
+            if verdict is Verdict.ACCEPTED:
+                self._accepted.add(tenant)
+        else:
             task = asyncio.create_task(self._recover(tenant, verdict))
             self._tasks[tenant] = task
             task.add_done_callback(lambda ended: self._ended(tenant, ended))
@@ -200,6 +204,7 @@ class Recovery:
     def _ended(self, tenant: str, task: asyncio.Task[None]) -> None:
         del self._tasks[tenant]
         self._closed.discard(tenant)
+        self._accepted.discard(tenant)
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, LedgerPoisoned):
             # A fault of ours: shown like any exception nobody waits for. The next hold of the tenant begins anew.
@@ -240,7 +245,9 @@ class Recovery:
             await asyncio.sleep(self._grace_s if loss.whole else self._again_s)
             standing = await self._patiently(lambda: self._ledger.standing(tenant))
             if standing.verdict is not Verdict.REGRESSED:
-                return "other" if standing.verdict is Verdict.ACCEPTED else "store"
+                # A call may have found the acceptance first, and put the mark in order.
+                accepted = standing.verdict is Verdict.ACCEPTED or tenant in self._accepted
+                return "other" if accepted else "store"
             # What was booked meanwhile, or before: an answer may be heard late.
             loss.note(self._remembered)
             await self._patiently(lambda: self._book_again(loss))

@@ -8,7 +8,7 @@ first try is put on disk, so that a crash meanwhile loses nothing; `replay` book
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
-from gateway.errors import Busy, LedgerPoisoned, LedgerUnavailable
+from gateway.errors import Busy, LedgerMissing, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger.budget import Path
 from gateway.ledger.contract import End, Hold, HoldId, Ledger, Settlement
 from gateway.ledger.spool import Spool
@@ -91,20 +91,24 @@ class Settler:
             left = [end for end in orphan.ends if not await self._replayed(end)]
             if not left:
                 await self._spool.release(orphan)
-            # A poisoned end keeps its file, locked: an operator first, then the next process tries again.
+            # One whose balance is poisoned or gone keeps its file, locked: an operator first, then the next process.
 
     async def _replayed(self, end: End) -> bool:
         """Book an end from disk, however long the store is away; false when it has to be left there."""
+        left = False
 
         async def book() -> None:
-            self._told(end, await self._ledger.book(end))
+            nonlocal left
+            try:
+                self._told(end, await self._ledger.book(end))
+            except (LedgerPoisoned, LedgerMissing):
+                # Waiting cannot help, and would keep the ends of all others waiting.
+                left = True
 
-        try:
-            await _until_booked(book, _nothing)
-        except LedgerPoisoned:
+        await _until_booked(book, _nothing)
+        if left:
             self._stuck(end.hold_id)
-            return False
-        return True
+        return not left
 
     def _told(self, end: End, settlement: Settlement) -> None:
         self._settled(settlement)

@@ -140,6 +140,16 @@ async def test_a_mark_that_was_only_trimmed_is_no_loss() -> None:
     assert (told.found, told.ledger.booked) == ([], [])
 
 
+async def test_an_acceptance_that_a_call_found_first_is_somebody_elses_all_the_same() -> None:
+    told = Told(Forgetful(first="6-0"))
+    told.recovery.doubted("t", Verdict.REGRESSED)
+    await until(lambda: told.recovery.regressed)
+    told.ledger.verdict = Verdict.SOUND
+    told.recovery.doubted("t", Verdict.ACCEPTED)
+    await until(lambda: len(told.found) == 2)
+    assert told.found[-1] == Recovered("t", 0, "other")
+
+
 async def test_entries_that_are_there_again_need_no_acceptance() -> None:
     """The first answer came from a server that is no longer asked."""
     told = Told()
