@@ -229,8 +229,11 @@ class Recovery:
         """Book every end that may be lost, each once. Raises LedgerUnavailable: try again."""
         while loss.ends:
             hold_id, end = next(iter(loss.ends.items()))
-            self._told(end, await self._ledger.book(end))
-            loss.done.add(hold_id)
+            try:
+                self._told(end, await self._ledger.book(end))
+                loss.done.add(hold_id)
+            except LedgerPoisoned:
+                loss.whole = False  # an operator has to look at it before anybody accepts
             del loss.ends[hold_id]
 
     def _told(self, end: End, settlement: Settlement) -> None:

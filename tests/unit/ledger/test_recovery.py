@@ -33,6 +33,7 @@ class Forgetful:
     booked: list[str] = field(default_factory=list)
     accepted: list[Warrant] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    poisoned: set[str] = field(default_factory=set)
     looks: int = 0
 
     def _pass(self) -> None:
@@ -42,6 +43,8 @@ class Forgetful:
     async def book(self, end: End) -> Settlement:
         await asyncio.sleep(0)
         self._pass()
+        if end.hold_id in self.poisoned:
+            raise LedgerPoisoned("poisoned")
         self.booked.append(end.hold_id)
         applied = end.hold_id not in self.known
         self.known.add(end.hold_id)
@@ -172,14 +175,25 @@ async def test_a_store_that_is_away_meanwhile_is_waited_for(faults: int) -> None
     assert len(told.ledger.booked) == 3
 
 
-async def test_what_is_poisoned_keeps_the_tenant_closed_and_is_looked_at_anew_by_the_next_call() -> None:
-    told = Told(Forgetful(faults=[]))
+async def test_an_end_that_is_poisoned_keeps_no_other_from_being_booked_and_the_tenant_closed() -> None:
+    told = Told(Forgetful(poisoned={"a"}))
     told.booked("a", "6-0")
-    told.ledger.faults = [LedgerPoisoned("poisoned")]
+    told.booked("b", "7-0")
     told.recovery.doubted("t", Verdict.REGRESSED)
+    await until(lambda: told.ledger.looks > 20)
+    assert (told.ledger.booked, told.ledger.accepted, told.recovery.regressed) == (["b"], [], 1)
+    told.ledger.poisoned = set()  # an operator has repaired it, and then accepts
+    await until(lambda: told.ledger.booked == ["b", "a"])
+    told.ledger.verdict = Verdict.ACCEPTED
+    await until(lambda: not told.recovery.regressed)
+
+
+async def test_a_standing_that_cannot_be_read_ends_the_recovery_and_the_next_call_begins_anew() -> None:
+    told = Told(Forgetful(faults=[LedgerPoisoned("poisoned")]))
+    told.recovery.doubted("t", None)
     await until(lambda: not told.recovery._tasks)
-    assert told.ledger.accepted == []
-    told.recovery.doubted("t", Verdict.REGRESSED)
+    assert told.found == []
+    told.recovery.doubted("t", None)
     await until(lambda: told.ledger.accepted)
 
 
