@@ -97,6 +97,7 @@ async def test_the_charge_of_a_hold_the_store_lost_in_flight_is_booked_and_told(
         assert (await here.generate()).status == 200
         await forgotten(here, store_url)
         await here.settled()
+        await until(lambda: events(here, "settle_recovered"))
         (event,) = events(here, "settle_recovered")
         assert event["hold_id"] in {line.get("request_id") for line in here.lines()}
         assert 'dezgo_gateway_settlements_total{flag="confirmed",state="recovered"} 1.0' in await here.metrics()
