@@ -24,6 +24,9 @@ from gateway.jobs import StoredJobs
 from gateway.ledger.checks import refuse_unsafe
 from gateway.ledger.contract import Settlement, State
 from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
+from gateway.ledger.marks import Marks, kept_marks
+from gateway.ledger.recovery import Recovered as Whole
+from gateway.ledger.recovery import Recovery, Regressed
 from gateway.ledger.redis import RedisLedger, sweep_forever
 from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
@@ -119,11 +122,12 @@ class App:
             if self._settings.failpoints:
                 self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)
-            ledger = redis_ledger(self._settings, store, self._book)
+            marks = await stack.enter_async_context(kept_marks(self._settings.ledger.data_dir / "marks"))
+            ledger = redis_ledger(self._settings, store, self._book, marks)
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
-            settler = await self._settler(stack, ledger)
+            settler = await self._settler(stack, ledger, marks)
             who = verifier(self._settings.identity, self._settings.secrets.token_keys)
             await who.start()
             stack.push_async_callback(who.close)
@@ -217,18 +221,23 @@ class App:
             await refuse_unsafe(store)
         return store
 
-    async def _settler(self, stack: AsyncExitStack, ledger: RedisLedger) -> Settler:
+    async def _settler(self, stack: AsyncExitStack, ledger: RedisLedger, marks: Marks) -> Settler:
         spool = Spool(self._settings.ledger.data_dir / "spool")
         await spool.start()
         self._failpoints.arm(ledger=ledger, spool=spool)
         stack.push_async_callback(spool.close)
-        settler = Settler(ledger, spool=spool, settled=self._settled, stuck=self._stuck)
+        recovery = Recovery(ledger, found=self._loss, settled=self._settled)
+        ledger.watch(recovery.doubted)
+        stack.push_async_callback(recovery.close)
+        settler = Settler(ledger, spool=spool, settled=self._settled, booked=recovery.booked, stuck=self._stuck)
         stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
         stack.push_async_callback(_ended, asyncio.create_task(settler.replay_forever(every_s=REPLAY_EVERY_S)))
         self._metrics.watch(
             settles_under_way=lambda: settler.under_way,
             settles_on_disk=lambda: len(spool),
             spool_faults=lambda: spool.faults,
+            mark_faults=lambda: marks.faults,
+            tenants_regressed=lambda: recovery.regressed,
             log_lines_dropped=lambda: self._logs.dropped,
         )
         return settler
@@ -305,8 +314,17 @@ class App:
     def _settled(self, settlement: Settlement) -> None:
         self._metrics.settled(settlement)
         if settlement.state is State.UNKNOWN:
-            # The store has lost the hold. What the call was charged stands in the request's own line, under this id.
+            # Nobody remembers the hold. What the call was charged stands in the request's own line, under this id.
             self._logs.event("settle_unknown", hold_id=settlement.hold_id)
+        elif settlement.applied and settlement.recovered:
+            self._logs.event("settle_recovered", hold_id=settlement.hold_id, charged=settlement.charged)
+
+    def _loss(self, finding: Regressed | Whole) -> None:
+        if isinstance(finding, Regressed):
+            self._metrics.regressed()
+            self._logs.event("ledger_regressed", tenant=finding.tenant, before=finding.before)
+        else:
+            self._logs.event("ledger_recovered", tenant=finding.tenant, booked_again=finding.again, by=finding.by)
 
     def _stuck(self, hold_id: str) -> None:
         self._metrics.stuck()

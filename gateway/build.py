@@ -8,6 +8,7 @@ from gateway.identity.jwks import JwksSource
 from gateway.identity.keys import Key, KeySet, pem_key, secret_key
 from gateway.identity.verify import Issuer, Verifier
 from gateway.ledger.budget import BudgetBook, Rule, TeamBudgets, TenantBudgets
+from gateway.ledger.marks import Marks
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Window
@@ -80,10 +81,11 @@ def _issuer(issuer: IssuerSettings, identity: Identity, keys: Sequence[TokenKey]
     )
 
 
-def redis_ledger(settings: Settings, store: Store, book: BudgetBook) -> RedisLedger:
+def redis_ledger(settings: Settings, store: Store, book: BudgetBook, marks: Marks | None = None) -> RedisLedger:
     """The ledger in `store`, with the configured terms."""
     ttl_s, once_s = settings.ledger.hold_ttl_s, settings.idempotency.kept_s
-    return RedisLedger(store, book, hold_ttl_ms=int(ttl_s * 1000), once_kept_ms=int(once_s * 1000))
+    ttl_ms, once_kept_ms = int(ttl_s * 1000), int(once_s * 1000)
+    return RedisLedger(store, book, hold_ttl_ms=ttl_ms, once_kept_ms=once_kept_ms, marks=marks)
 
 
 def token_key(key: TokenKey) -> Key:

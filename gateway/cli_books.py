@@ -125,6 +125,38 @@ def revoke(
     _run(config, lambda settings: revoked(settings, grant_id, word))
 
 
+@ledger_app.command("repair")
+def repair(
+    tenant: TenantOption,
+    actor: ActorOption,
+    reason: ReasonOption,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")] = False,
+    operation: IdOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Set balances that differ from the journal, cannot be read or are gone to what the journal says."""
+    from gateway.commands.books import Word
+    from gateway.commands.repairing import repaired
+
+    word = Word(tenant, actor, reason, operation)
+    _run(config, lambda settings: repaired(settings, word, dry_run=dry_run))
+
+
+@ledger_app.command("accept")
+def accept(
+    tenant: TenantOption,
+    actor: ActorOption,
+    reason: ReasonOption,
+    operation: IdOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Go on with a journal that has lost entries: its tenant was closed for that, and is opened again."""
+    from gateway.commands.books import Word
+    from gateway.commands.repairing import accepted
+
+    _run(config, lambda settings: accepted(settings, Word(tenant, actor, reason, operation)))
+
+
 @ledger_app.command("export")
 def export(
     tenant: TenantOption,

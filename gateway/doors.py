@@ -1,16 +1,15 @@
 """Doors: settings -> what stands at the edges of the house. Settings stop here, in `build` and in `app` (wall 11)."""
 
-import asyncio
-import contextlib
 import json
 from collections.abc import Callable
 
-from gateway.errors import GatewayError, LedgerUnavailable
+from gateway.errors import LedgerUnavailable
 from gateway.identity.jwks import SetState
 from gateway.identity.verify import Verifier
-from gateway.ledger.budget import Balance, BudgetBook
+from gateway.ledger.budget import BudgetBook
 from gateway.ledger.redis import RedisLedger
 from gateway.metrics.counting import Metrics
+from gateway.metrics.refreshing import refresh
 from gateway.parse.limits import Limits
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
@@ -22,9 +21,6 @@ from gateway.web.openapi import clients_document, operators_document
 from gateway.web.ops import Ops, opened_by
 from gateway.web.peers import Peers
 from gateway.web.routes import Routes
-
-# The money gauges of a scrape wait no longer for the ledger than this.
-REFRESH_WITHIN_S = 1.0
 
 
 def front(settings: Settings, routes: Routes) -> Front:
@@ -93,19 +89,6 @@ def ops(
         openapi=_ascii(operators_document()),
         opens=None if token is None else opened_by(token.get_secret_value()),
     )
-
-
-async def refresh(ledger: RedisLedger, book: BudgetBook, metrics: Metrics) -> None:
-    """Read the balances of the tenants shown apart, and of their teams: the money gauges come from the ledger."""
-    found: list[tuple[str, Balance]] = []
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(REFRESH_WITHIN_S):
-            for path in book.shared_paths:
-                if not metrics.shows(path.tenant):
-                    continue
-                with contextlib.suppress(GatewayError):
-                    found += [(path.tenant, balance) for balance in await ledger.balances(path)]
-    metrics.set_balances(found)
 
 
 def _ascii(document: dict[str, object]) -> bytes:

@@ -32,7 +32,9 @@ from gateway.errors import (
     HeadTooLarge,
     HoldClosed,
     IdentityUnavailable,
+    LedgerMissing,
     LedgerPoisoned,
+    LedgerRegressed,
     LedgerUnavailable,
     MethodNotGranted,
     NotYourJob,
@@ -212,6 +214,10 @@ TABLE: dict[type[GatewayError], Row] = {
     ),
     LedgerUnavailable: Row(503, "Ledger unavailable", "Budgets cannot be checked at the moment.", retry_s=_soon),
     LedgerPoisoned: Row(503, "Ledger closed", "This caller's budgets are closed until an operator repairs them."),
+    LedgerMissing: Row(503, "Ledger closed", "This caller's budgets are closed until an operator repairs them."),
+    LedgerRegressed: Row(
+        503, "Ledger behind", "This caller's budgets are closed until they are known to be whole.", retry_s=_soon
+    ),
     HoldClosed: Row(409, "Already ended", "A call under this id has already ended."),
     IdempotencyMismatch: Row(
         422, "Another call's key", "This Idempotency-Key belongs to a call that asked something else."

@@ -63,7 +63,7 @@ def row(entry: Entry, moved: int) -> Row:
     """An entry as a row of `tables.COLUMNS`; `moved` is what it moved `spent` by."""
     said = entry.fields
     number = {name: int(said[name]) if said.get(name) else None for name in ("amount", "charged", "until", "entries")}
-    texts = ("op", "id", "of", "path", "flag", "actor", "reason", "budgets", "spent", "held", "granted")
+    texts = ("op", "id", "of", "path", "flag", "actor", "reason", "changed", "budgets", "spent", "held", "granted")
     return {
         **{name: said.get(name) for name in texts},
         "entry": entry.entry_id,

@@ -11,6 +11,7 @@ from gateway.commands.books import opened_store
 from gateway.commands.demo import demo, greeting
 from gateway.commands.serving import until_signal
 from gateway.commands.traffic import Traffic, show
+from gateway.errors import LedgerPoisoned
 from gateway.ledger.redis import RedisLedger
 from gateway.settings import Settings
 from gateway.simulator import SimulatorSettings, start_simulator
@@ -57,7 +58,12 @@ async def audited(settings: Settings, sound: list[bool]) -> None:
     async with opened_store(settings) as store:
         ledger = RedisLedger(store, budget_book(settings.tenants), hold_ttl_ms=1)
         for tenant in settings.tenants:
-            audit = await ledger.audit(tenant)
+            try:
+                audit = await ledger.audit(tenant)
+            except LedgerPoisoned:
+                sound.append(False)
+                console.print(f"{tenant}: the journal cannot be counted: an entry, or the key, is none of the ledger's")
+                continue
             sound.append(not audit.differences)
             verdict = "agrees" if not audit.differences else f"DIFFERS in {len(audit.differences)} places"
             console.print(

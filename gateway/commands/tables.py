@@ -30,6 +30,7 @@ COLUMNS: Final[Mapping[str, type]] = {
     "until_ms": int,
     "actor": str,
     "reason": str,
+    "changed": str,
     "budgets": str,
     "entries": int,
     "spent": str,

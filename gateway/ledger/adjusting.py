@@ -5,12 +5,12 @@ Wall 5: only `lua/` changes a balance.
 
 from collections.abc import Sequence
 
-from gateway.errors import LedgerPoisoned
+from gateway.errors import LedgerMissing, LedgerPoisoned
 from gateway.ledger import keys
 from gateway.ledger.adjustment import Adjusted, AdjustmentRefused, Warrant
-from gateway.ledger.contract import HoldId
+from gateway.ledger.contract import KEPT_MS, HoldId
 from gateway.ledger.journal import last_of
-from gateway.ledger.redis import KEPT_MS, RETENTION_MS
+from gateway.ledger.redis import RETENTION_MS
 from gateway.ledger.store import Script, Store
 from gateway.units import Credits
 
@@ -39,6 +39,8 @@ class RedisAdjusting:
             # again: of two that come here at once, the second finds the record of the first.
             told = (found.fields.get("budgets", ""), found.entry_id)
             answer = await self._ask(tenant, hold_id, what, warrant, told)
+        if answer[0] == "missing":
+            raise LedgerMissing("missing")
         if answer[0] == "known":
             if tuple(answer[1:4]) != (what[0], hold_id, what[1]):
                 raise AdjustmentRefused("other")
@@ -58,6 +60,7 @@ class RedisAdjusting:
                 keys.record(tenant, hold_id),
                 keys.operation(tenant, warrant.operation_id),
                 keys.journal(tenant),
+                keys.register(tenant),
                 *(place.key(tenant) for place in places),
             ],
             [

@@ -17,6 +17,12 @@ class Path:
     team: str | None = None
     user: str | None = None
 
+    @classmethod
+    def read(cls, text: str) -> "Path":
+        """Read what `str` wrote. Raises ValueError for anything else."""
+        tenant, team, user = text.split("/")
+        return cls(tenant, None if team == "-" else team, None if user == "-" else unquote(user))
+
     def __str__(self) -> str:
         return "/".join((self.tenant, self.team or "-", quote(self.user, safe="@") if self.user else "-"))
 

@@ -12,11 +12,13 @@
 8. An idempotency key is taken in the same step that makes the hold, by one call, and remembered from then on for a
    stated time. Its facts are written in the step that ends the hold. A hold that is refused leaves the key free, and
    one that is voided gives it back.
+9. What the keeper has lost is never taken for nothing spent: a balance that is gone closes its tenant, and the charge
+   of a hold that is gone is booked all the same, once.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType, Protocol
 
@@ -28,9 +30,13 @@ from gateway.units import Credits, Flag
 
 HoldId = NewType("HoldId", str)
 
+# How long a hold is remembered after its end and its deadline: a late settle finds what it corrects, a repeated id its
+# answer; and a hold nobody remembers before that was lost.
+KEPT_MS = 7 * 24 * 3_600_000
+
 
 class State(StrEnum):
-    """A hold is open, settled or expired. Unknown is what no keeper should ever have to say: it has lost the hold."""
+    """A hold is open, settled or expired. Unknown is a hold too old to be remembered, or one that never was."""
 
     OPEN = "open"
     SETTLED = "settled"
@@ -65,10 +71,12 @@ class Settlement:
 
     Attributes:
         hold_id: which hold.
-        state: settled or expired; unknown when the keeper has lost the hold, and with it what it cost.
+        state: settled or expired; unknown when nobody remembers the hold: nothing is booked.
         charged: what is booked.
         flag: how sure that is.
         applied: false when it had ended before and this call changed nothing.
+        recovered: the keeper had lost the hold; its charge was booked all the same.
+        entry_id: of the journal entry this call wrote; empty for none, and where entries have no ids.
     """
 
     hold_id: HoldId
@@ -76,6 +84,8 @@ class Settlement:
     charged: Credits
     flag: Flag
     applied: bool
+    recovered: bool = False
+    entry_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,7 @@ class End:
         flag: how sure that is.
         once: the hash of the idempotency key it was made under, empty for none.
         facts: kept with that key; `FREE` gives it back; empty for none.
+        amount, deadline_ms, path: the hold's own, for a keeper that has lost it; without them it cannot be booked then.
     """
 
     hold_id: HoldId
@@ -99,13 +110,17 @@ class End:
     flag: Flag
     once: str = ""
     facts: str = ""
+    amount: Credits = Credits.ZERO
+    deadline_ms: int = 0
+    path: str = ""
 
     @classmethod
     def of(cls, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> "End":
         """The end of `hold` at `charged`."""
         places = keys.written(keys.places_of(hold.balances))
         key = "" if hold.once is None else hold.once.key
-        return cls(hold.hold_id, hold.path.tenant, places, charged, flag, key, facts if key else "")
+        lost = (hold.amount, hold.deadline_ms, str(hold.path))
+        return cls(hold.hold_id, hold.path.tenant, places, charged, flag, key, facts if key else "", *lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +172,8 @@ class Ledger(Protocol):
     async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         """End `hold` at `charged`: give the held amount back and book the charge, also above what was held.
 
-        Ended before: nothing changes and the recorded end is returned, save that an expired hold is corrected.
+        Ended before: nothing changes and the recorded end is returned, save that an expired hold is corrected. A hold
+        the keeper has lost is booked as well, as long as its record would still be remembered.
         `facts` are kept with the key the hold was made under, if it is still the hold's; `FREE` gives the key back.
 
         Raises:

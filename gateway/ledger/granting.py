@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gateway.errors import LedgerPoisoned, LedgerUnavailable
+from gateway.errors import LedgerMissing, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.adjusting import RedisAdjusting
 from gateway.ledger.adjustment import AdjustmentRefused, Granted, OperationId, Warrant
@@ -61,7 +61,12 @@ class RedisGranting(RedisAdjusting):
         ends = "" if span.end_ms is None else str(span.end_ms)
         return await self._store.run(
             self._grant,
-            [keys.operation(tenant, warrant.operation_id), keys.journal(tenant), place.key(tenant)],
+            [
+                keys.operation(tenant, warrant.operation_id),
+                keys.journal(tenant),
+                keys.register(tenant),
+                place.key(tenant),
+            ],
             [
                 *(warrant.operation_id, *said, str(place), budget.name, str(span.start_ms), ends),
                 *(str(RETENTION_MS), str(RETENTION_MS), str(_ENDS_MAX), warrant.actor, warrant.reason),
@@ -78,9 +83,17 @@ class RedisGranting(RedisAdjusting):
             raise LedgerPoisoned("poisoned") from None
         answer = await self._store.run(
             self._revoke,
-            [keys.operation(tenant, warrant.operation_id), operation, keys.journal(tenant), balance],
+            [
+                keys.operation(tenant, warrant.operation_id),
+                operation,
+                keys.journal(tenant),
+                keys.register(tenant),
+                balance,
+            ],
             [warrant.operation_id, granted, written, str(RETENTION_MS), warrant.actor, warrant.reason],
         )
+        if answer[0] == "missing":
+            raise LedgerMissing("missing")
         if answer[0] == "lapsed":
             raise AdjustmentRefused("lapsed")
         if answer[0] == "known" and tuple(answer[1:3]) != ("revoke", granted):
@@ -90,6 +103,8 @@ class RedisGranting(RedisAdjusting):
 
 
 def _granted(answer: list[Any], warrant: Warrant, budget: str, amount: Credits, until: str) -> Granted:
+    if answer[0] == "missing":
+        raise LedgerMissing("missing")
     if answer[0] == "known":
         if tuple(answer[1:4]) != ("grant", budget, f"{amount.millicredits}|{until}"):
             raise AdjustmentRefused("other")

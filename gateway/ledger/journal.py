@@ -10,7 +10,7 @@ from gateway.units import Flag
 _PAGE = 1_000
 
 # What ends a hold, and what an operator does to an ended one: after either, `charged` is what is booked for the hold.
-ENDS = frozenset({"settle", "expire", "correct"})
+ENDS = frozenset({"settle", "expire", "correct", "recover"})
 ADJUSTS = frozenset({"refund", "adjust"})
 
 
@@ -43,6 +43,12 @@ async def pages(store: Store, tenant: str, *, first: str = "-", last: str = "+")
         if len(page) < _PAGE:
             return
         first = f"({page[-1].entry_id}"
+
+
+def order(entry_id: str) -> tuple[int, int]:
+    """What entry ids are compared by."""
+    ms, _, number = entry_id.partition("-")
+    return int(ms), int(number)
 
 
 async def first_id(store: Store, tenant: str) -> str:

@@ -30,6 +30,21 @@ def journal(tenant: str) -> str:
     return f"{PREFIX}:{{{tenant}}}:journal"
 
 
+def register(tenant: str) -> str:
+    """Which of the tenant's balances must be there."""
+    return f"{PREFIX}:{{{tenant}}}:balances"
+
+
+def accepted(tenant: str) -> str:
+    """Up to which mark a loss of the tenant's journal was accepted."""
+    return f"{PREFIX}:{{{tenant}}}:accepted"
+
+
+def trimmed(tenant: str) -> str:
+    """The last entry that was trimmed off the tenant's journal."""
+    return f"{PREFIX}:{{{tenant}}}:trimmed"
+
+
 def operation(tenant: str, operation_id: str) -> str:
     """What an operator did under this id."""
     return f"{PREFIX}:{{{tenant}}}:operation:{operation_id}"
@@ -43,6 +58,12 @@ def once(tenant: str, key: str) -> str:
 def exported(tenant: str) -> str:
     """Up to which entry the tenant's journal was exported."""
     return f"{PREFIX}:{{{tenant}}}:exported"
+
+
+def balance(tenant: str, short: str) -> str:
+    """The balance of a place, named as `Place.short`."""
+    name, _, start = short.rpartition("|")
+    return f"{PREFIX}:{{{tenant}}}:balance:{name}:{start}"
 
 
 def job(tenant: str, job_id: str) -> str:
@@ -88,9 +109,14 @@ class Place:
     def __str__(self) -> str:
         return f"{self.name}|{self.span.start_ms}|{'' if self.span.end_ms is None else self.span.end_ms}"
 
+    @property
+    def short(self) -> str:
+        """The place as the register names it: `name|start`."""
+        return f"{self.name}|{self.span.start_ms}"
+
     def key(self, tenant: str) -> str:
         """The balance's key."""
-        return f"{PREFIX}:{{{tenant}}}:balance:{self.name}:{self.span.start_ms}"
+        return balance(tenant, self.short)
 
 
 def written(places: Sequence[Place]) -> str:

@@ -5,16 +5,17 @@ One process, no durability. It is the model the real keeper is compared with, an
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.errors import BudgetExhausted, HoldClosed
 from gateway.ledger import keys
 from gateway.ledger.adjustment import Adjusted, AdjustmentRefused, Granted, OperationId, Warrant
-from gateway.ledger.budget import Balance, BudgetBook, Path, binding
-from gateway.ledger.contract import Audit, Difference, End, Hold, HoldId, Settlement, State
+from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, binding
+from gateway.ledger.contract import KEPT_MS, Audit, Difference, End, Hold, HoldId, Settlement, State
 from gateway.ledger.recount import Recount
+from gateway.ledger.window import Every, Window
 from gateway.once import FREE, Facts, First, IdempotencyEnded, IdempotencyMismatch, IdempotencyOpen, Once
 from gateway.units import Credits, Flag
 
@@ -107,14 +108,26 @@ class MemoryLedger:
     async def book(self, end: End) -> Settlement:
         """See `Ledger.book`."""
         record = self._records.get((end.tenant, end.hold_id))
-        if record is None or record.state is None:
-            state = State.UNKNOWN if record is None else State.SETTLED
-            return Settlement(end.hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
+        if record is None:
+            return self._recover(end)
+        if record.state is None:
+            return Settlement(end.hold_id, State.SETTLED, Credits.ZERO, Flag.CONFIRMED, applied=False)
         if record.state is State.SETTLED:
             return Settlement(end.hold_id, State.SETTLED, record.charged, record.flag, applied=False)
         self._end(record, State.SETTLED, end.charged, end.flag)
         self._note(end.tenant, end.hold_id, end.once, end.facts)
         return Settlement(end.hold_id, State.SETTLED, end.charged, end.flag, applied=True)
+
+    def _recover(self, end: End) -> Settlement:
+        """Book the end of a hold that was lost."""
+        if self._clock_ms() >= end.deadline_ms + KEPT_MS:
+            return Settlement(end.hold_id, State.UNKNOWN, Credits.ZERO, Flag.CONFIRMED, applied=False)
+        hold = Hold(end.hold_id, Path.read(end.path), end.amount, _fits(keys.read(end.places)), end.deadline_ms)
+        for place in keys.places_of(hold.balances):
+            self._spent[end.tenant, place] += end.charged
+        self._records[end.tenant, end.hold_id] = _Record(hold, State.SETTLED, end.charged, end.flag)
+        self._write("recover", hold, end.charged, end.flag)
+        return Settlement(end.hold_id, State.SETTLED, end.charged, end.flag, applied=True, recovered=True)
 
     def _end(self, record: _Record, state: State, charged: Credits, flag: Flag) -> None:
         hold = record.hold
@@ -294,3 +307,12 @@ class MemoryLedger:
         if charged is not None and flag is not None:
             entry |= {"charged": str(charged.millicredits), "flag": flag}
         self.journal[hold.path.tenant].append(entry | dict(said or {}))
+
+
+def _fits(places: Sequence[keys.Place]) -> tuple[Balance, ...]:
+    """Balances to tell these places by; of a hold that was lost nothing more is known."""
+    unknown = Window(Every.TOTAL)
+    return tuple(
+        Balance(Budget(place.name, "", Credits.ZERO, unknown), place.span, Credits.ZERO, Credits.ZERO, 0)
+        for place in places
+    )

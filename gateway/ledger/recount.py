@@ -4,9 +4,9 @@ The journal alone must give every balance; a difference is a fault of the ledger
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from gateway.errors import LedgerPoisoned, LedgerUnavailable
 from gateway.ledger import keys
@@ -35,6 +35,9 @@ MOVES: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "adjust": ((-1, 1), (0, 0)),
     "grant": ((0, 0), (0, 0)),
     "revoke": ((0, 0), (0, 0)),
+    "recover": ((0, 1), (0, 0)),
+    "accept": ((0, 0), (0, 0)),
+    "repair": ((0, 0), (0, 0)),
 }
 
 
@@ -95,17 +98,22 @@ class Recount:
 
         Balances whose window ended by `kept_from_ms` are forgotten by the store, and here; lapsed grants likewise.
         """
-        kept = [place for place in self.places if not _forgotten(place, kept_from_ms)]
-        granted = [
-            " ".join(
-                f"{amount}|{'' if until_ms is None else until_ms}"
-                for until_ms, amount in self._granted.get(place, {}).items()
-                if amount and (until_ms is None or now_ms < until_ms)
-            )
-            for place in kept
-        ]
+        kept = self.kept_places(kept_from_ms)
+        granted = [self.written_grants(place, now_ms) for place in kept]
         sums = (" ".join(str(column[place]) for place in kept) for column in (self.spent, self.held))
         return [str(self.spent_in_all), keys.written(kept), *sums, ";".join(granted)]
+
+    def kept_places(self, kept_from_ms: int) -> list[keys.Place]:
+        """Every balance the store still keeps: those whose window ended by `kept_from_ms` are forgotten."""
+        return [place for place in self.places if not _forgotten(place, kept_from_ms)]
+
+    def written_grants(self, place: keys.Place, now_ms: int) -> str:
+        """The grants of this balance that have not lapsed, as they stand in it."""
+        return " ".join(
+            f"{amount}|{'' if until_ms is None else until_ms}"
+            for until_ms, amount in self._granted.get(place, {}).items()
+            if amount and (until_ms is None or now_ms < until_ms)
+        )
 
     def granted(self, place: keys.Place, now_ms: int) -> int:
         """The grants of this balance that have not lapsed at `now_ms`."""
@@ -129,24 +137,73 @@ async def recount(store: Store, snapshot: Script, tenant: str, *, retention_ms: 
     The balances are read together with the journal's last id, and the journal is counted up to exactly that id; when it
     names balances that were not read, they are read again.
     """
-    for _ in range(_TRIES):
-        first = await first_id(store, tenant)
-        audit = await _recounted(store, snapshot, tenant, retention_ms)
-        if await first_id(store, tenant) == first:
-            return audit
-    raise LedgerUnavailable("busy")
+    following = Following(store, snapshot, tenant)
+    read = await following.read()
+    counted, kept_from_ms = following.counted, read.now_ms - retention_ms
+    differences = differing(counted, read, kept_from_ms=kept_from_ms)
+    kept = len(counted.kept_places(kept_from_ms))
+    return Audit(tenant, counted.entries, kept, Credits(counted.spent_in_all), differences)
 
 
-async def _recounted(store: Store, snapshot: Script, tenant: str, retention_ms: int) -> Audit:
-    counted, seen = Recount(), "-"
-    while True:
-        places = counted.places
-        wanted = [keys.journal(tenant), *(place.key(tenant) for place in places)]
-        answer = await store.run(snapshot, wanted, [])
-        now_ms, last, stored = int(answer[0]), answer[1], answer[2:]
-        seen = await _count(store, counted, tenant, seen, last)
-        if counted.places == places:
-            return _compared(tenant, counted, stored, now_ms, now_ms - retention_ms)
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the store keeps at one instant.
+
+    Attributes:
+        now_ms: when, by its own clock.
+        last: id of the journal's last entry, `0-0` for none: up to there it was counted.
+        named: the balances its register names, as `Place.short`; None when it is no register.
+        numbers: spent, held and granted of each counted place, as stored text.
+    """
+
+    now_ms: int
+    last: str
+    named: frozenset[str] | None
+    numbers: Mapping[keys.Place, tuple[str, str, str]]
+
+
+class Following:
+    """A count of a tenant's journal that goes on where it ended; all of it is counted anew after a trim."""
+
+    def __init__(self, store: Store, snapshot: Script, tenant: str) -> None:
+        self.counted = Recount()
+        self._store = store
+        self._snapshot = snapshot
+        self._tenant = tenant
+        self._first, self._seen = "", "-"
+
+    async def read(self) -> Read:
+        """Count what has come since, and read all balances the journal speaks of as they stand right then.
+
+        Raises:
+            LedgerPoisoned: an entry is none of ours.
+            LedgerUnavailable: no answer, or trim upon trim.
+        """
+        for _ in range(_TRIES):
+            first = await first_id(self._store, self._tenant)
+            if first != self._first:
+                self.counted, self._first, self._seen = Recount(), first, "-"
+            found = await self._read()
+            if await first_id(self._store, self._tenant) == first:
+                return found
+        raise LedgerUnavailable("busy")
+
+    async def _read(self) -> Read:
+        counted, tenant = self.counted, self._tenant
+        while True:
+            places = counted.places
+            wanted = [keys.journal(tenant), keys.register(tenant), *(place.key(tenant) for place in places)]
+            answer = await self._store.run(self._snapshot, wanted, [keys.written(places), "1"])
+            self._seen = await _count(self._store, counted, tenant, self._seen, answer[1])
+            if counted.places == places:
+                rows = zip(answer[3::3], answer[4::3], answer[5::3], strict=True)
+                named = None if answer[2] == "wrong" else frozenset(filter(_is_place, answer[2].split()))
+                return Read(int(answer[0]), answer[1], named, dict(zip(places, rows, strict=True)))
+
+
+def _is_place(name: str) -> bool:
+    """Whether it names a balance: an acceptance leaves another word in the register, so that it is never empty."""
+    return "|" in name
 
 
 async def _count(store: Store, counted: Recount, tenant: str, seen: str, last: str) -> str:
@@ -180,18 +237,25 @@ def _or_less(read: Callable[[], int]) -> int:
         return -1
 
 
-def _compared(tenant: str, counted: Recount, stored: Sequence[Any], now_ms: int, kept_from_ms: int) -> Audit:
-    differences: list[Difference] = []
-    compared = 0
-    for place, spent, held, granted in zip(counted.places, stored[::3], stored[1::3], stored[2::3], strict=True):
-        if _forgotten(place, kept_from_ms):
-            continue
-        compared += 1
-        for name, count, kept in (
+def differing(counted: Recount, read: Read, *, kept_from_ms: int) -> tuple[Difference, ...]:
+    """Where what is stored is not what the journal gives; a number that cannot be read, or is gone, counts as -1."""
+    found: list[Difference] = []
+    kept = counted.kept_places(kept_from_ms)
+    for place in kept:
+        spent, held, granted = read.numbers[place]
+        for name, count, stored in (
             ("spent", counted.spent[place], _or_less(partial(whole, spent))),
             ("held", counted.held[place], _or_less(partial(whole, held))),
-            ("granted", counted.granted(place, now_ms), _or_less(partial(live, granted, now_ms))),
+            ("granted", counted.granted(place, read.now_ms), _or_less(partial(live, granted, read.now_ms))),
         ):
-            if count != kept:
-                differences.append(Difference(str(place), name, count, kept))
-    return Audit(tenant, counted.entries, compared, Credits(counted.spent_in_all), tuple(differences))
+            if count != stored:
+                found.append(Difference(str(place), name, count, stored))
+    return (*found, *_misnamed({place.short for place in kept}, read.named))
+
+
+def _misnamed(kept: set[str], named: frozenset[str] | None) -> list[Difference]:
+    """Balances that only one of journal (counted) and register (stored) speaks of, 1 for yes and 0 for no."""
+    if named is None:
+        return [Difference("register", "named", len(kept), -1)]
+    only = ((kept - named, 1, 0), (named - kept, 0, 1))
+    return [Difference(name, "named", told, there) for names, told, there in only for name in sorted(names)]

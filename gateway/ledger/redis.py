@@ -8,13 +8,23 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.errors import BudgetExhausted, HoldClosed, LedgerPoisoned, LedgerUnavailable
+from gateway.errors import (
+    BudgetExhausted,
+    HoldClosed,
+    LedgerMissing,
+    LedgerPoisoned,
+    LedgerRegressed,
+    LedgerUnavailable,
+)
 from gateway.ledger import keys
-from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, binding
-from gateway.ledger.contract import Audit, End, Hold, HoldId, Settlement, State
-from gateway.ledger.grants import live, whole
+from gateway.ledger.adjustment import Warrant
+from gateway.ledger.answers import balances, exhausted, read_places, settlement, stored
+from gateway.ledger.budget import Balance, Budget, BudgetBook, Path
+from gateway.ledger.contract import KEPT_MS, Audit, End, Hold, HoldId, Settlement, State
+from gateway.ledger.marks import Marks
 from gateway.ledger.recount import recount
 from gateway.ledger.repeating import Repeating
+from gateway.ledger.standing import Standing, Verdict, accept, standing_of
 from gateway.ledger.store import Script, Store
 from gateway.ledger.window import Span
 from gateway.once import FREE, IdempotencyMismatch, Once, Repeated
@@ -25,14 +35,12 @@ _HOUR_MS = 3_600_000
 # How long an idempotency key is remembered.
 ONCE_KEPT_MS = 24 * _HOUR_MS
 
-# How long the record of an ended hold is remembered: a late settle finds what it corrects, a repeated id its answer.
-KEPT_MS = 7 * 24 * _HOUR_MS
-
 # How long a balance is kept after its window ended, for reports and audits.
 RETENTION_MS = 400 * 24 * _HOUR_MS
 
-# A window may end between asking and answering, and the gateway's clock may be off; twice is certainty.
-_WINDOW_TRIES = 3
+# A window may end between asking and answering, the gateway's clock may be off, a mark may be trimmed or void; each is
+# certain at the second look.
+_TRIES = 5
 
 
 class RedisLedger:
@@ -43,6 +51,7 @@ class RedisLedger:
         book: which budgets a path must pass.
         hold_ttl_ms: after that an open hold expires.
         once_kept_ms: how long an idempotency key is remembered; longer than a hold lasts, shorter than `KEPT_MS`.
+        marks: the newest entries seen, by which a store that has forgotten is found out; in memory alone unless given.
         clock_ms: this machine's guess at the time, to name windows with; the store's clock decides.
     """
 
@@ -53,6 +62,7 @@ class RedisLedger:
         *,
         hold_ttl_ms: int,
         once_kept_ms: int = ONCE_KEPT_MS,
+        marks: Marks | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._store = store
@@ -61,12 +71,19 @@ class RedisLedger:
         self._once_kept_ms = once_kept_ms
         self._clock_ms = clock_ms
         self._ahead_ms = 0
+        self._marks = marks or Marks()
+        self._doubted: Callable[[str, Verdict | None], None] = lambda _, __: None
         self._hold = Script.load("hold")
         self._settle = Script.load("settle")
         self._expire = Script.load("expire")
         self._void = Script.load("void")
         self._snapshot = Script.load("snapshot")
         self._repeating = Repeating(store)
+        self._look = Script.load("standing")
+
+    def watch(self, doubted: Callable[[str, Verdict | None], None]) -> None:
+        """Tell `doubted` of every tenant whose journal lacks its mark; the verdict is None where nobody looked yet."""
+        self._doubted = doubted
 
     async def register(self) -> None:
         """Note every configured tenant, so that its holds are swept even when it leaves the configuration."""
@@ -94,24 +111,62 @@ class RedisLedger:
 
     async def _held(self, path: Path, amount: Credits, hold_id: HoldId, once: Once | None) -> Hold:
         budgets = self._book.admitting(path)
-        for _ in range(_WINDOW_TRIES):
+        for _ in range(_TRIES):
             spans = self._spans(budgets)
             answer = await self._ask_hold(path, amount, hold_id, budgets, spans, once=once)
-            verdict, now_ms = answer[0], int(answer[1])
+            verdict, entry_id, now_ms = answer[0], answer[1], int(answer[2])
             if verdict == "window":
                 self._ahead_ms = now_ms - self._clock_ms()
-                continue
-            if verdict == "known":
-                return await self._again(path, hold_id, once, answer)
-            if verdict == "other":
-                raise IdempotencyMismatch
-            if verdict == "taken" and once is not None:
-                raise await self._repeating.refusal(path.tenant, answer[2], once)
-            balances = _balances(budgets, spans, answer[3:] if verdict == "held" else answer[2:], now_ms)
-            if verdict == "held":
-                return Hold(hold_id, path, amount, balances, int(answer[2]), once)
-            raise _exhausted(balances, amount)
+            elif verdict == "regressed":
+                await self._confirm(path.tenant)
+            elif verdict == "held":
+                self._marks.saw(path.tenant, entry_id)
+                found = balances(budgets, spans, answer[4:], now_ms)
+                return Hold(hold_id, path, amount, found, int(answer[3]), once)
+            elif verdict == "exhausted":
+                raise exhausted(balances(budgets, spans, answer[3:], now_ms), amount)
+            else:
+                return await self._known(path, hold_id, once, answer)
         raise LedgerUnavailable("clock")
+
+    async def _known(self, path: Path, hold_id: HoldId, once: Once | None, answer: list[Any]) -> Hold:
+        """What an answer says that neither held nor found a budget wanting: what was there before, or is gone."""
+        verdict = answer[0]
+        if verdict == "known":
+            return await self._again(path, hold_id, once, answer)
+        if verdict == "other":
+            raise IdempotencyMismatch
+        if verdict == "taken" and once is not None:
+            raise await self._repeating.refusal(path.tenant, answer[3], once)
+        raise LedgerMissing("missing")
+
+    async def _confirm(self, tenant: str) -> None:
+        """Raises LedgerRegressed unless the mark was only trimmed, or its loss accepted."""
+        if (await self.standing(tenant)).verdict is Verdict.REGRESSED:
+            raise LedgerRegressed("regressed")
+
+    async def standing(self, tenant: str) -> Standing:
+        """Look whether the tenant's journal can be built on; a mark that was trimmed or is void is put in order.
+
+        Raises:
+            LedgerUnavailable: nobody knows.
+        """
+        mark = self._marks.newest(tenant)
+        found = await standing_of(self._store, self._look, tenant, mark)
+        self._marks.move(tenant, mark, found.mark, anew=found.verdict is Verdict.ACCEPTED)
+        if found.verdict is not Verdict.SOUND:
+            self._doubted(tenant, found.verdict)
+        return found
+
+    def began(self, tenant: str) -> str:
+        """The first entry this process knows of the tenant; `0-0` for none."""
+        return self._marks.began(tenant)
+
+    async def accept(self, tenant: str, warrant: Warrant) -> None:
+        """Go on with the tenant's journal as it is. Raises LedgerUnavailable: it may have been done."""
+        mark = self._marks.newest(tenant)
+        done = await accept(self._store, tenant, mark, warrant)
+        self._marks.move(tenant, mark, done.entry_id, anew=True)
 
     def _spans(self, budgets: Sequence[Budget]) -> tuple[Span, ...]:
         now_ms = self._clock_ms() + self._ahead_ms
@@ -142,6 +197,7 @@ class RedisLedger:
                 str(path),
                 keys.written(places),
                 str(RETENTION_MS),
+                self._marks.newest(path.tenant),
                 once.fingerprint if once else "",
                 str(self._once_kept_ms),
                 *limits,
@@ -150,11 +206,11 @@ class RedisLedger:
 
     async def _again(self, path: Path, hold_id: HoldId, once: Once | None, answer: list[Any]) -> Hold:
         """The hold as its record tells it: an open one is simply the answer that was lost."""
-        _, _, state, amount, deadline, written = answer
+        _, _, _, state, amount, deadline, written = answer
         if state != State.OPEN:
             raise HoldClosed
         known = {budget.name: budget for budget in self._book.on_path(path)}
-        places = _read(written)
+        places = read_places(written)
         if any(place.name not in known for place in places):
             raise HoldClosed
         budgets, spans = [known[place.name] for place in places], [place.span for place in places]
@@ -163,19 +219,15 @@ class RedisLedger:
         except LedgerUnavailable as error:
             error.sent = True  # not this question, but the hold is there
             raise
-        balances = _balances(budgets, spans, numbers, now_ms)
-        return Hold(hold_id, path, Credits(int(amount)), balances, int(deadline), once)
+        found = balances(budgets, spans, numbers, now_ms)
+        return Hold(hold_id, path, Credits(int(amount)), found, int(deadline), once)
 
     async def _stored(self, tenant: str, places: Sequence[keys.Place]) -> tuple[int, list[Any]]:
         """The store's clock, and spent, held and live grants of each place as they stand."""
-        wanted = [keys.journal(tenant), *(place.key(tenant) for place in places)]
-        answer = await self._store.run(self._snapshot, wanted, [])
-        now_ms, numbers = int(answer[0]), answer[2:]
-        try:
-            numbers[2::3] = [live(written, now_ms) for written in numbers[2::3]]
-        except ValueError:
-            raise LedgerPoisoned("poisoned") from None
-        return now_ms, numbers
+        wanted = [keys.journal(tenant), keys.register(tenant), *(place.key(tenant) for place in places)]
+        answer = await self._store.run(self._snapshot, wanted, [keys.written(places), "0"])
+        now_ms = int(answer[0])
+        return now_ms, stored(answer[3:], now_ms)
 
     async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         """See `Ledger.settle`."""
@@ -183,48 +235,48 @@ class RedisLedger:
 
     async def book(self, end: End) -> Settlement:
         """See `Ledger.book`."""
-        return await self._settled(end, _read(end.places))
+        return await self._settled(end, read_places(end.places))
 
     async def _settled(self, end: End, places: Sequence[keys.Place]) -> Settlement:
-        hold_id, charged, flag = end.hold_id, end.charged, end.flag
-        facts = end.facts if end.once else ""
+        mark, facts = self._marks.newest(end.tenant), end.facts if end.once else ""
         answer = await self._store.run(
             self._settle,
-            self._keys(end.tenant, hold_id, places, end.once if facts else ""),
-            [hold_id, str(charged.millicredits), flag, end.places, str(KEPT_MS), facts],
+            self._keys(end.tenant, end.hold_id, places, end.once if facts else ""),
+            [
+                *(end.hold_id, str(end.charged.millicredits), end.flag, end.places, str(KEPT_MS)),
+                *(str(end.amount.millicredits), str(end.deadline_ms), end.path, str(RETENTION_MS), mark, facts),
+            ],
         )
-        if answer[0] == "settled":
-            return Settlement(hold_id, State.SETTLED, charged, flag, applied=True)
-        if answer[0] == "known" and answer[1] == State.SETTLED:
-            booked = Credits(int(answer[2]))
-            return Settlement(hold_id, State.SETTLED, booked, Flag(answer[3]), applied=False)
-        # Closed before it could hold, or lost by the store: nothing is booked.
-        state = State.UNKNOWN if answer[0] == "unknown" else State.SETTLED
-        return Settlement(hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)
+        ended = settlement(end.hold_id, end.charged, end.flag, answer)
+        if ended.applied and answer[2] == 1:
+            self._marks.saw(end.tenant, ended.entry_id)
+        elif ended.applied:
+            self._doubted(end.tenant, None)
+        return ended
 
     async def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         """See `Ledger.void`."""
         answer = await self._store.run(self._void, [keys.record(path.tenant, hold_id)], [str(KEPT_MS)])
         if answer[0] == "known" and answer[1] in (State.OPEN, State.EXPIRED):
             end = End(hold_id, path.tenant, answer[4], Credits.ZERO, Flag.CONFIRMED, once, FREE)
-            await self._settled(end, _read(end.places))
+            await self._settled(end, read_places(end.places))
 
     async def balances(self, path: Path) -> tuple[Balance, ...]:
         """See `Ledger.balances`."""
         budgets = self._book.on_path(path)
-        for _ in range(_WINDOW_TRIES):
+        for _ in range(_TRIES):
             spans = self._spans(budgets)
             places = [keys.Place.of(budget, span) for budget, span in zip(budgets, spans, strict=True)]
             now_ms, numbers = await self._stored(path.tenant, places)
             if all(span.holds(now_ms) for span in spans):
-                return _balances(budgets, spans, numbers, now_ms)
+                return balances(budgets, spans, numbers, now_ms)
             self._ahead_ms = now_ms - self._clock_ms()
         raise LedgerUnavailable("clock")
 
     async def sweep(self, *, most: int = 100) -> tuple[Settlement, ...]:
-        """See `Ledger.sweep`. What is poisoned keeps nothing else from expiring; it is raised when no other is due."""
+        """See `Ledger.sweep`. What is poisoned or gone keeps no other from expiring; raised when no other is due."""
         ended: list[Settlement] = []
-        poisoned: LedgerPoisoned | None = None
+        poisoned: LedgerUnavailable | None = None
         seconds, micros = await self._store.call("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         for tenant in sorted(await self._store.call("SMEMBERS", keys.TENANTS)):
@@ -235,7 +287,7 @@ class RedisLedger:
             for hold_id in due:
                 try:
                     ended += await self._expired(tenant, hold_id)
-                except LedgerPoisoned as error:
+                except (LedgerPoisoned, LedgerMissing) as error:
                     poisoned = error
             if len(ended) >= most:
                 break
@@ -251,11 +303,14 @@ class RedisLedger:
         """The end of this hold, or nothing when it had ended already."""
         written = await self._store.call("HGET", keys.record(tenant, hold_id), "budgets") or ""
         answer = await self._store.run(
-            self._expire, self._keys(tenant, hold_id, _read(written)), [hold_id, written, str(KEPT_MS)]
+            self._expire, self._keys(tenant, hold_id, read_places(written)), [hold_id, written, str(KEPT_MS)]
         )
+        if answer[0] == "missing":
+            raise LedgerMissing("missing")
         if answer[0] != "expired":
             return ()
-        return (Settlement(hold_id, State.EXPIRED, Credits(int(answer[1])), Flag.UNCERTAIN, applied=True),)
+        amount = Credits(int(answer[2]))
+        return (Settlement(hold_id, State.EXPIRED, amount, Flag.UNCERTAIN, applied=True, entry_id=answer[1]),)
 
     async def audit(self, tenant: str) -> Audit:
         """See `Ledger.audit`. Reads page by page; calls go on meanwhile."""
@@ -270,42 +325,10 @@ class RedisLedger:
             keys.record(tenant, hold_id),
             keys.open_holds(tenant),
             keys.journal(tenant),
+            keys.register(tenant),
             *(place.key(tenant) for place in places),
             *([keys.once(tenant, once)] if once else []),
         ]
-
-
-def _read(written: str) -> tuple[keys.Place, ...]:
-    try:
-        return keys.read(written)
-    except ValueError:
-        raise LedgerPoisoned("poisoned") from None
-
-
-def _balances(
-    budgets: Sequence[Budget], spans: Sequence[Span], numbers: Sequence[Any], now_ms: int
-) -> tuple[Balance, ...]:
-    try:
-        amounts = [Credits(whole(number)) for number in numbers]
-    except ValueError:
-        raise LedgerPoisoned("poisoned") from None
-    found = zip(amounts[::3], amounts[1::3], amounts[2::3], strict=True)
-    return tuple(
-        Balance(budget, span, spent, held, now_ms, granted)
-        for budget, span, (spent, held, granted) in zip(budgets, spans, found, strict=True)
-    )
-
-
-def _exhausted(balances: tuple[Balance, ...], amount: Credits) -> BudgetExhausted:
-    refusing = binding(balances, amount)
-    return BudgetExhausted(
-        quoted=amount,
-        budget=refusing.budget.name,
-        limit=refusing.limit,
-        remaining=refusing.remaining,
-        reset_s=refusing.reset_s,
-        level=refusing.budget.level,
-    )
 
 
 async def sweep_forever(ledger: RedisLedger, *, every_s: float, failed: Callable[[LedgerUnavailable], None]) -> None:

@@ -8,7 +8,7 @@ first try is put on disk, so that a crash meanwhile loses nothing; `replay` book
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
-from gateway.errors import Busy, LedgerPoisoned, LedgerUnavailable
+from gateway.errors import Busy, LedgerMissing, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger.budget import Path
 from gateway.ledger.contract import End, Hold, HoldId, Ledger, Settlement
 from gateway.ledger.spool import Spool
@@ -25,6 +25,7 @@ class Settler:
         spool: where ends wait that the store did not take at once; None keeps them in memory alone.
         ends_max: how many may be under way; more and `admit` refuses.
         settled: told of every hold that ended; must not raise.
+        booked: told of every end that was booked, with how; must not raise.
         stuck: told, once per end, that an end had to be given up and is left to expire; must not raise.
     """
 
@@ -35,12 +36,14 @@ class Settler:
         spool: Spool | None = None,
         ends_max: int = 10_000,
         settled: Callable[[Settlement], None] = lambda _: None,
+        booked: Callable[[End, Settlement], None] = lambda _, __: None,
         stuck: Callable[[HoldId], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._spool = spool
         self._ends_max = ends_max
         self._settled = settled
+        self._booked = booked
         self._stuck = stuck
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -58,7 +61,8 @@ class Settler:
         """See `Closer.close`."""
 
         async def end() -> None:
-            self._settled(await self._ledger.settle(hold, charged, flag, facts))
+            end_of = End.of(hold, charged, flag, facts)
+            self._told(end_of, await self._ledger.settle(hold, charged, flag, facts))
             if self._spool is not None:
                 await self._spool.booked(hold.hold_id)
 
@@ -88,20 +92,28 @@ class Settler:
             left = [end for end in orphan.ends if not await self._replayed(end)]
             if not left:
                 await self._spool.release(orphan)
-            # A poisoned end keeps its file, locked: an operator first, then the next process tries again.
+            # One whose balance is poisoned or gone keeps its file, locked: an operator first, then the next process.
 
     async def _replayed(self, end: End) -> bool:
         """Book an end from disk, however long the store is away; false when it has to be left there."""
+        left = False
 
         async def book() -> None:
-            self._settled(await self._ledger.book(end))
+            nonlocal left
+            try:
+                self._told(end, await self._ledger.book(end))
+            except (LedgerPoisoned, LedgerMissing):
+                # Waiting cannot help, and would keep the ends of all others waiting.
+                left = True
 
-        try:
-            await _until_booked(book, _nothing)
-        except LedgerPoisoned:
+        await _until_booked(book, _nothing)
+        if left:
             self._stuck(end.hold_id)
-            return False
-        return True
+        return not left
+
+    def _told(self, end: End, settlement: Settlement) -> None:
+        self._settled(settlement)
+        self._booked(end, settlement)
 
     def _start(self, hold_id: HoldId, booked: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(booked)

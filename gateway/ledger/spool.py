@@ -11,7 +11,6 @@ Rules of this file:
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -19,12 +18,13 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 from gateway.ledger import keys
 from gateway.ledger.contract import End, HoldId
+from gateway.ledger.files import locked, sync_folder, write_whole
 from gateway.units import MILLICREDITS_MAX, Credits, Flag
 
 SUFFIX: Final = ".ends"
@@ -37,6 +37,9 @@ _ADMITTED_PERCENT: Final = 75
 
 # A file is written anew when it is this long and at least half of it is booked.
 _REWRITTEN_FROM_BYTES: Final = 256 * 1024
+
+# As far as the scripts count.
+_INSTANT_MS_MAX: Final = 10**15 - 1
 
 # A disk that takes longer keeps nobody waiting: the end goes on being tried.
 _DISK_WITHIN_S: Final = 5
@@ -178,7 +181,7 @@ class Spool:
         # After a torn line a new one is begun, so that only the torn one is lost.
         lines = [b"\n" if self._torn else b"", *(entry.line for entry in entries)]
         self._torn = True
-        _write(self._own[1], b"".join(lines))
+        write_whole(self._own[1], b"".join(lines))
         self._torn = False
         for entry in entries:
             entry.written = True
@@ -195,7 +198,7 @@ class Spool:
         """Begin another file with what is still kept. Killed in between, both are found: rule 2."""
         new = _new_file(self._directory)
         try:
-            _write(new[1], b"".join(entry.line for entry in list(self._kept.values())))
+            write_whole(new[1], b"".join(entry.line for entry in list(self._kept.values())))
         except OSError:
             _removed(*new)
             raise
@@ -238,6 +241,9 @@ def written(end: End) -> bytes:
         "charged": end.charged.millicredits,
         "flag": end.flag,
         **({"once": end.once, "facts": end.facts} if end.once else {}),
+        "amount": end.amount.millicredits,
+        "deadline": end.deadline_ms,
+        "path": end.path,
     }
     text = json.dumps(facts, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
@@ -251,16 +257,30 @@ def read(line: bytes) -> End:
     facts = json.loads(text)
     if not isinstance(facts, dict) or not all(isinstance(facts.get(name), str) for name in ("id", "tenant", "places")):
         raise ValueError("no end")
-    charged = facts.get("charged")
-    if type(charged) is not int or not 0 <= charged <= MILLICREDITS_MAX:
-        raise ValueError("no amount")
+    charged = Credits(_whole(facts.get("charged"), MILLICREDITS_MAX))
     keys.read(facts["places"])
     # Lines from before there were idempotency keys have neither.
     key = [facts.get(name, "") for name in ("once", "facts")]
     if not all(isinstance(part, str) for part in key):
         raise ValueError("no key")
     flag = Flag(str(facts.get("flag")))
-    return End(HoldId(facts["id"]), facts["tenant"], facts["places"], Credits(charged), flag, *key)
+    end = End(HoldId(facts["id"]), facts["tenant"], facts["places"], charged, flag, *key)
+    if "deadline" not in facts:  # written by a gateway that did not know of them yet
+        return end
+    amount, deadline_ms = _whole(facts.get("amount"), MILLICREDITS_MAX), _whole(facts["deadline"], _INSTANT_MS_MAX)
+    return replace(end, amount=Credits(amount), deadline_ms=deadline_ms, path=_text(facts.get("path")))
+
+
+def _text(said: object) -> str:
+    if not isinstance(said, str):
+        raise ValueError("no text")  # noqa: TRY004 - a line that cannot be read, like any other
+    return said
+
+
+def _whole(number: object, most: int) -> int:
+    if type(number) is not int or not 0 <= number <= most:
+        raise ValueError("no whole number")
+    return number
 
 
 def _read_all(content: bytes) -> tuple[tuple[End, ...], int]:
@@ -285,43 +305,22 @@ def _new_file(directory: Path) -> tuple[Path, int]:
         path = directory.joinpath(f"{os.getpid()}-{secrets.token_hex(8)}{SUFFIX}")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         # Between these two steps another process may take it for a dead one's, and remove it.
-        if _lock(descriptor):
+        if locked(descriptor):
             break
         os.close(descriptor)
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(directory)
     return path, descriptor
-
-
-def _lock(descriptor: int) -> bool:
-    """Whether the lock could be had, and of a file that still has its name."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return os.fstat(descriptor).st_nlink > 0
 
 
 def _orphan_in(directory: Path) -> Orphan | None:
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-            if _lock(descriptor):
+            if locked(descriptor):
                 with os.fdopen(os.dup(descriptor), "rb") as stream:
                     return Orphan(path, descriptor, *_read_all(stream.read()))
             os.close(descriptor)
     return None
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    """Write all of `content` and wait until it is safe. Raises OSError; then a part may have been written."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.fsync(descriptor)
 
 
 def _removed(path: Path, descriptor: int) -> None:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.adjustment import AdjustmentRefused
-from gateway.ledger.journal import Entry, pages
+from gateway.ledger.journal import Entry, order, pages
 from gateway.ledger.recount import OPENING, Recount
 from gateway.ledger.redis import RETENTION_MS
 from gateway.ledger.store import Script, Store
@@ -56,7 +56,7 @@ async def _refuse_unexported(store: Store, tenant: str, last: str, retention_ms:
         return
     exported = await store.call("GET", keys.exported(tenant))
     old_ms = await store_ms(store) - retention_ms if retention_ms is not None else 0
-    if not (exported and _order(newest[0][0]) <= _order(exported)) and _order(newest[0][0]) > (old_ms, 0):
+    if not (exported and order(newest[0][0]) <= order(exported)) and order(newest[0][0]) > (old_ms, 0):
         raise AdjustmentRefused("kept")
 
 
@@ -76,10 +76,10 @@ async def _step(store: Store, script: Script, tenant: str, page: list[Entry], re
     for entry in page:
         counted.count(entry.fields)
     through = page[-1].entry_id
-    ms, number = _order(through)
+    ms, number = order(through)
     answer = await store.run(
         script,
-        [keys.journal(tenant), keys.exported(tenant)],
+        [keys.journal(tenant), keys.exported(tenant), keys.trimmed(tenant)],
         [
             *(page[0].entry_id, through, f"{ms}-{number + 1}"),
             *("" if retention_ms is None else str(retention_ms), str(len(page))),
@@ -87,8 +87,3 @@ async def _step(store: Store, script: Script, tenant: str, page: list[Entry], re
         ],
     )
     return str(answer[0])
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    ms, _, number = entry_id.partition("-")
-    return int(ms), int(number)

@@ -36,12 +36,16 @@ _SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 # Budgets shown in one scrape; each is up to five series.
 BALANCES_MAX = 2_000
 
+# The state of a hold the store had lost, and whose charge was booked all the same.
+RECOVERED = "recovered"
+
 _OUTCOMES = ("served", "refused", "failed", "dry_run", "replayed")
 _STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATUSES = range(100, 600)
+_LEDGER_REASONS = ("ledger_unavailable", "ledger_poisoned", "ledger_missing", "ledger_regressed")
 _LEDGER_CODES = (
     *("timeout", "connection", "stalled", "loading", "readonly", "oom", "misconfigured", "replicas", "busy", "auth"),
-    *("cluster", "clock", "error", "poisoned"),
+    *("cluster", "clock", "error", "poisoned", "missing", "regressed"),
 )
 
 CHARGED = _credits("credits_charged_total", "Credits calls were charged.", "tenant", "method", "flag")
@@ -57,9 +61,13 @@ ANSWERS = _counter("upstream_responses_total", "Answers of the upstream.", "stat
 GONE = _counter("client_gone_total", "Clients that left before their answer was complete.")
 LEDGER_ERRORS = _counter("ledger_errors_total", "Calls to the ledger that gave no usable answer.", "code")
 LEDGER_UP = _gauge("ledger_up", "Whether the last call to the ledger was answered, 0 or 1.")
-SETTLED = _counter("settlements_total", "Ends of holds; `unknown` ones the store had lost.", "state", "flag")
+SETTLED = _counter(
+    "settlements_total", "Ends of holds; `recovered` of those the store had lost, `unknown` of none.", "state", "flag"
+)
 STUCK = _counter("settles_given_up_total", "Ends of holds that were given up and left to expire.")
 SPOOL_FAULTS = _counter("spool_faults_total", "Ends of holds that could not be written to disk, or read from it.")
+MARK_FAULTS = _counter("mark_faults_total", "Marks against a forgetful store that could not be written to disk.")
+REGRESSIONS = _counter("ledger_regressions_total", "Losses found: the store had forgotten entries of a tenant.")
 FAULTS = _counter("metrics_errors_total", "Receipts that could not be counted.")
 LOG_DROPS = _counter("log_lines_dropped_total", "Log lines that could not be written.")
 REQUEST_S = _seconds("request_duration_seconds", "Seconds from arrival to end.", _LONG_S, "method", "outcome")
@@ -74,13 +82,14 @@ REMAINING = _gauge("budget_remaining_credits", "Credits a budget can still hold.
 RESET = _gauge("budget_reset_seconds", "Seconds until a budget begins anew; absent if never.", "tenant", "budget")
 UNDER_WAY = _gauge("settles_under_way", "Ends of holds that are not booked yet.")
 ON_DISK = _gauge("settles_on_disk", "Ends of holds that wait on disk until the store takes them.")
+REGRESSED = _gauge("ledger_regressed_tenants", "Tenants with entries forgotten, and neither booked again nor accepted.")
 BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
-    *(SPOOL_FAULTS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
+    *(SPOOL_FAULTS, MARK_FAULTS, REGRESSIONS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
     *(LIMIT, GRANTED, SPENT, HELD, REMAINING, RESET),
-    *(*ACCOUNT_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, BUILD),
+    *(*ACCOUNT_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, BUILD),
 )
 
 
@@ -102,11 +111,11 @@ class Metrics:
         self._tenant = Closed(tuple(tenants), room_for=tenants_max)
         self._reason = Closed((*_reasons(GatewayError), "cancelled"))
         self._outcome, self._class = Closed(_OUTCOMES), Closed(_STATUS_CLASSES)
-        self._flag, self._state, self._code = Closed(tuple(Flag)), Closed(tuple(State)), Closed(_LEDGER_CODES)
+        self._flag, self._state, self._code = Closed(tuple(Flag)), Closed((*State, RECOVERED)), Closed(_LEDGER_CODES)
         self._tallies = {
             series: Tally(len(series.labels), per_unit=series.per_unit)
             for series in CATALOGUE
-            if series.kind == "counter" and series not in (LOG_DROPS, SPOOL_FAULTS)
+            if series.kind == "counter" and series not in (LOG_DROPS, SPOOL_FAULTS, MARK_FAULTS)
         }
         self._spreads = {
             series: Spread(len(series.labels), bounds=series.bounds_s)
@@ -131,7 +140,12 @@ class Metrics:
     def settled(self, settlement: Settlement) -> None:
         """Count the end of a hold, unless it had ended before; one of a lost hold too. Never raises."""
         if settlement.applied or settlement.state is State.UNKNOWN:
-            self._tallies[SETTLED].add((self._state(settlement.state), self._flag(settlement.flag)))
+            state = RECOVERED if settlement.recovered else settlement.state
+            self._tallies[SETTLED].add((self._state(state), self._flag(settlement.flag)))
+
+    def regressed(self) -> None:
+        """Count a loss that was found."""
+        self._tallies[REGRESSIONS].add()
 
     def stuck(self) -> None:
         """Count an end of a hold that was given up."""
@@ -170,6 +184,8 @@ class Metrics:
         settles_under_way: Reading,
         settles_on_disk: Reading = lambda: 0,
         spool_faults: Reading = lambda: 0,
+        mark_faults: Reading = lambda: 0,
+        tenants_regressed: Reading = lambda: 0,
         log_lines_dropped: Reading,
     ) -> None:
         """Read these at every scrape; called in the scrape's thread."""
@@ -177,6 +193,8 @@ class Metrics:
             UNDER_WAY: settles_under_way,
             ON_DISK: settles_on_disk,
             SPOOL_FAULTS: spool_faults,
+            MARK_FAULTS: mark_faults,
+            REGRESSED: tenants_regressed,
             LOG_DROPS: log_lines_dropped,
         }
 
@@ -200,7 +218,7 @@ class Metrics:
         self._tallies[REQUESTS].add((self._route(receipt.route), outcome, self._class(status_class)))
         if receipt.reason != "ok":
             self._tallies[REFUSALS].add((self._reason(receipt.reason), self._of(receipt)))
-        if receipt.reason in ("ledger_unavailable", "ledger_poisoned"):
+        if receipt.reason in _LEDGER_REASONS:
             self._tallies[LEDGER_ERRORS].add((self._code(receipt.code),))
         if receipt.client_gone or receipt.reason == "client_gone":
             self._tallies[GONE].add()

@@ -26,7 +26,9 @@ from gateway.errors import (
     HeadTooLarge,
     HoldClosed,
     IdentityUnavailable,
+    LedgerMissing,
     LedgerPoisoned,
+    LedgerRegressed,
     LedgerUnavailable,
     MethodNotGranted,
     NotYourJob,
@@ -55,7 +57,7 @@ Errors = tuple[type[GatewayError], ...]
 
 _ANY: Errors = (BadHttp, HeadTooLarge, ExpectationFailed)
 _TOKEN: Errors = (TokenInUrl, AmbiguousCredentials, Unauthenticated, IdentityUnavailable, TenantInvalid)
-_LEDGER: Errors = (TenantUnknown, LedgerUnavailable, LedgerPoisoned)
+_LEDGER: Errors = (TenantUnknown, LedgerUnavailable, LedgerPoisoned, LedgerMissing, LedgerRegressed)
 _BODY: Errors = (
     *(BodyTooLarge, BodyTooSlow, UnsupportedMediaType, BadBody, BadParameter, DuplicateParameter, BadImage, BadHeader),
     *(MethodNotGranted, Unpriced, Busy),

@@ -80,7 +80,7 @@ class Comparison:
 
 BLAMED_MAX = 100
 
-_ENDS = ("settle", "expire")
+_ENDS = ("settle", "expire", "recover")
 
 
 def compare(asked: Iterable[Asked], taken: Iterable[Taken], journal: Iterable[Mapping[str, str]]) -> Comparison:
@@ -96,6 +96,8 @@ def compare(asked: Iterable[Asked], taken: Iterable[Taken], journal: Iterable[Ma
     for charge in taken:
         charges[bodies[charge.body_sha256]].append(charge.millicredits)
     for entry in journal:
+        if entry["op"] in ("accept", "repair"):
+            continue  # of a whole tenant; neither moves what a call is booked at
         entries[calls[entry["path"].rpartition("/")[2]].user].append(entry)
     found = Comparison()
     for user, call in calls.items():
@@ -110,10 +112,11 @@ def _look(found: Comparison, call: Asked, charges: Sequence[int], entries: Seque
     booked = int(ends[-1]["charged"]) if ends else 0
     flag = ends[-1]["flag"] if ends else "none"
     found.sums[flag].add(booked, taken)
-    twice = max(len(charges), count["hold"], count["settle"] + count["expire"]) > 1
+    ended = sum(count[op] for op in _ENDS)
+    twice = max(len(charges), count["hold"], ended) > 1
     twice |= count["correct"] > count["expire"]
     doubled = twice or (flag == "confirmed" and booked > taken)
-    unended = count["hold"] > count["settle"] + count["expire"]
+    unended = count["hold"] > ended
     # Killed between answer and settle, the booked amount is a doubt, and said to be one.
     mistold = call.status is not None and call.told not in (None, booked) and flag != "uncertain"
     found.unaccounted += max(0, taken - booked)

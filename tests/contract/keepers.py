@@ -189,7 +189,7 @@ class StoreKeeper:
 
     async def written(self) -> object:
         found: dict[str, object] = {}
-        for key in await self.store.call("KEYS", f"dgw:{{{self.tenant}}}:*"):
+        for key in await self._all():
             kind = await self.store.call("TYPE", key)
             words = {
                 "hash": ("HGETALL", key),
@@ -200,6 +200,29 @@ class StoreKeeper:
             said = await self.store.call(*words)
             found[key] = pairs(said) if kind == "hash" else said
         return found
+
+    async def photograph(self, name: str = "") -> None:
+        """Remember all that is kept for the tenant, under a name."""
+        for copy in await self.store.call("KEYS", f"{name}:was:dgw:{{{self.tenant}}}:*"):
+            await self.store.call("DEL", copy)
+        for key in await self._all():
+            await self.store.call("COPY", key, f"{name}:was:{key}", "REPLACE")
+
+    async def fall_back(self, name: str = "") -> None:
+        """Lose everything since the photograph, as a store does that comes back behind its own answers."""
+        for key in await self._all():
+            await self.store.call("DEL", key)
+        for copy in await self.store.call("KEYS", f"{name}:was:dgw:{{{self.tenant}}}:*"):
+            await self.store.call("COPY", copy, copy.removeprefix(f"{name}:was:"))
+
+    async def _all(self) -> list[str]:
+        found: list[str] = await self.store.call("KEYS", f"dgw:{{{self.tenant}}}:*")
+        return found
+
+    async def ids(self) -> list[str]:
+        """The ids of the tenant's journal entries."""
+        found = await self.store.call("XRANGE", keys.journal(self.tenant), "-", "+")
+        return [entry_id for entry_id, _ in found]
 
     async def journal(self) -> list[dict[str, str]]:
         found = await self.store.call("XRANGE", keys.journal(self.tenant), "-", "+")

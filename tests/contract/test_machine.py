@@ -1,9 +1,10 @@
 """The real keeper does what the reference does, step by step, whatever the steps are."""
 
 import asyncio
+import copy
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from gateway.errors import GatewayError
+from gateway.ledger import keys
 from gateway.ledger.adjustment import Adjusting, AdjustmentRefused, OperationId
 from gateway.ledger.budget import BudgetBook, Path, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import Hold, HoldId, Ledger, Settlement, State
+from gateway.ledger.journal import order
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.redis import RedisLedger
+from gateway.ledger.standing import accept
 from gateway.ledger.window import Every, Window
 from gateway.units import Credits, Flag
 from tests.contract.keepers import StoreKeeper, new_tenant, real_ms, swept, warrant
@@ -26,6 +30,8 @@ SHORT_MS, LONG_MS = 1, 3_600_000
 WHO = ((None, None), (None, "ann"), ("ads", "ann"), ("ads", "bob"), ("print", "ann"))
 
 NUMBERS = st.integers(0, 11)
+PHOTOGRAPHS = st.sampled_from(["one", "two"])
+KEPT_IN_MEMORY = ("_spent", "_held", "_granted", "_records", "_operations", "journal")
 AMOUNTS = st.one_of(st.integers(0, 40), st.sampled_from([0, 1, 60, 61, 100, 101]))
 LIMITS = st.sampled_from([0, 30, 60, 100])
 BUDGETS = st.sampled_from(["tenant/total", "tenant/month", "team:ads/total", "each:ann/total", "user:ann/total", "no"])
@@ -57,6 +63,8 @@ class TwoKeepers(RuleBasedStateMachine):
         self.refit(100, 100, 100)
         self.holds: dict[HoldId, Hold] = {}
         self.endings: Counter[HoldId] = Counter()
+        self.photographs: dict[str, tuple[dict[str, Any], Counter[HoldId]]] = {}
+        self.accepted = 0
 
     def refit(self, purse: int, team: int, user: int) -> None:
         """Set the limits; what was spent and held stays."""
@@ -156,6 +164,37 @@ class TwoKeepers(RuleBasedStateMachine):
         assert sorted(expected, key=lambda s: s.hold_id) == sorted(got, key=lambda s: s.hold_id)
         for settlement in got:
             self.note(settlement)
+
+    @rule(name=PHOTOGRAPHS)
+    def photograph(self, name: str) -> None:
+        """Remember how everything stands now."""
+        self.run(self.keeper.photograph(name))
+        kept = {field: copy.deepcopy(getattr(self.memory, field)) for field in KEPT_IN_MEMORY}
+        self.photographs[name] = kept, self.endings.copy()
+
+    @precondition(lambda self: self.photographs)
+    @rule(name=PHOTOGRAPHS)
+    def fall_back(self, name: str) -> None:
+        """The store loses its newest entries, and is not believed until that is accepted."""
+        if name not in self.photographs:
+            return
+        self.run(self.keeper.fall_back(name))
+        kept, self.endings = copy.deepcopy(self.photographs[name][0]), self.photographs[name][1].copy()
+        for field, value in kept.items():
+            setattr(self.memory, field, value)
+        there = self.run(self.keeper.ids())
+        covers = self.run(self.keeper.store.call("HGET", keys.accepted(self.tenant), "covers")) or "0-0"
+        for ledger in self.real.values():
+            mark = ledger._marks.newest(self.tenant) or "0-0"
+            if mark not in there and order(mark) > order(covers):
+                refused = self.answer(ledger.hold(self.who(1), Credits(0), hold_id=HoldId("anything")))
+                assert refused == ("LedgerRegressed", {"code": "regressed"})
+        assert self.run(self.keeper.ids()) == there
+        self.accepted += 1
+        word = warrant(f"a{self.accepted}")
+        assert self.run(accept(self.keeper.store, self.tenant, "", word)).applied
+        said = {"op": "accept", "id": word.operation_id, "amount": "0", "budgets": ""}
+        self.memory.journal[self.tenant].append(said | {"actor": word.actor, "reason": word.reason})
 
     @rule(purse=LIMITS, team=LIMITS, user=LIMITS)
     def change_limits(self, purse: int, team: int, user: int) -> None:

@@ -147,10 +147,11 @@ async def test_settles_at_once_book_one_of_them(keeper: Keeper) -> None:
     assert await stands(ledger, keeper) == {(applied[0].charged.millicredits, 0)}
 
 
-async def test_settling_what_was_never_held_books_nothing(keeper: Keeper) -> None:
+async def test_settling_what_nobody_can_remember_any_more_books_nothing(keeper: Keeper) -> None:
     ledger = await keeper.ledger(book(keeper.tenant))
     held = await hold(ledger, keeper, 7)
-    unknown = Hold(HoldId("never"), held.path, held.amount, held.balances, held.deadline_ms)
+    week_ms = 7 * 24 * 3_600_000
+    unknown = Hold(HoldId("never"), held.path, held.amount, held.balances, held.deadline_ms - week_ms - 120_000)
     before = await keeper.written()
     settlement = await ledger.settle(unknown, Credits(7), Flag.CONFIRMED)
     assert (settlement.applied, settlement.charged) == (False, Credits.ZERO)

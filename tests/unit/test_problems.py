@@ -86,6 +86,8 @@ CASES: list[tuple[GatewayError, int, dict[str, Any]]] = [
     ),
     (errors.LedgerUnavailable("timeout"), 503, {}),
     (errors.LedgerPoisoned("poisoned"), 503, {}),
+    (errors.LedgerMissing("missing"), 503, {}),
+    (errors.LedgerRegressed("regressed"), 503, {}),
     (errors.HoldClosed(), 409, {}),
     (once.IdempotencyMismatch(), 422, {}),
     (once.IdempotencyOpen(), 409, {}),
@@ -192,6 +194,7 @@ def test_advice_is_shown_as_parameters_to_send_and_only_with_an_empty_budget() -
 
 
 RETRY = {
+    errors.LedgerRegressed: "3",
     errors.IdentityUnavailable: "3",
     errors.LedgerUnavailable: "3",
     once.IdempotencyOpen: "3",

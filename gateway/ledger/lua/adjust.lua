@@ -4,14 +4,15 @@
 -- KEYS[1]  record     hash    the hold itself
 -- KEYS[2]  operation  hash    what was done under the operation's id
 -- KEYS[3]  journal    stream  append only
--- KEYS[4…] balances   hash    spent, held               the windows that admitted the hold, in its own order
+-- KEYS[4]  register   zset    place of a balance -> ms until which it is kept
+-- KEYS[5…] balances   hash    spent, held               the windows that admitted the hold, in its own order
 -- ARGV[1]  hold id
 -- ARGV[2]  operation id      unique to one adjustment; safe to send again
 -- ARGV[3]  op                refund | adjust
 -- ARGV[4]  amount            refund: millicredits to give back ('' for all); adjust: millicredits to be booked
 -- ARGV[5]  budgets           must equal the record's own; guards against wrong keys
 -- ARGV[6]  entry             id of the hold's last journal entry, asked when its record is forgotten ('' when unknown)
--- ARGV[7]  kept              ms the record is remembered from now on
+-- ARGV[7]  kept              ms the record is remembered from now on, and after its deadline
 -- ARGV[8]  remembered        ms the operation is remembered
 -- ARGV[9]  actor             who
 -- ARGV[10] reason            why
@@ -19,6 +20,7 @@
 -- Returns  {'done', before, after}                booked by this call
 --          {'known', op, of, asked, before, after}   this operation id was here before; nothing was written
 --          {'unknown'} {'open'} {'too_much'}      nothing was written
+--          {'missing'}                            a balance is gone that must be there; nothing was written
 -- Clock    the server's TIME, for what may be forgotten and for the journal.
 -- Promise  idempotent by operation id; what is booked for a hold is never negative; the hold is settled after it.
 
@@ -29,7 +31,7 @@ if known[1] then
   return {'known', known[1], known[2] or '', known[3] or '', known[4] or '0', known[5] or '0'}
 end
 
-local record = redis.call('HMGET', KEYS[1], 'state', 'charged', 'budgets', 'path')
+local record = redis.call('HMGET', KEYS[1], 'state', 'charged', 'budgets', 'path', 'deadline')
 local state, booked, budgets, path = record[1], record[2], record[3], record[4]
 if not state and ARGV[6] ~= '' then
   local found = redis.call('XRANGE', KEYS[3], ARGV[6], ARGV[6])[1]
@@ -64,12 +66,17 @@ else
   after = whole(ARGV[4], 'amount')
 end
 local kept, remembered = whole(ARGV[7], 'kept'), whole(ARGV[8], 'remembered')
+local deadline = whole(record[5] or '0', 'deadline')
 
 local moved = {}
-for i = 4, #KEYS do
-  local forgotten = ARGV[11 + i - 4]
+for i = 5, #KEYS do
+  local forgotten = ARGV[11 + i - 5]
   if forgotten == '' or now < whole(forgotten, 'forgotten') then
-    if balance(KEYS[i]) < before then
+    local spent, _, _, absent = balance(KEYS[i])
+    if absent and missing(KEYS[4], KEYS[3], place(budgets, i - 4), now) then
+      return {'missing'}
+    end
+    if spent < before then
       error('POISONED balance')
     end
     moved[i] = true
@@ -78,14 +85,14 @@ end
 
 redis.call('XLEN', KEYS[3])
 
-for i = 4, #KEYS do
+for i = 5, #KEYS do
   if moved[i] then
     redis.call('HINCRBY', KEYS[i], 'spent', digits(after - before))
   end
 end
 redis.call('HSET', KEYS[1], 'state', 'settled', 'charged', digits(after), 'flag', 'confirmed',
   'budgets', ARGV[5], 'path', path or '')
-redis.call('PEXPIRE', KEYS[1], digits(kept))
+redis.call('PEXPIREAT', KEYS[1], digits(math.max(now, deadline) + kept))
 redis.call('HSET', KEYS[2], 'op', ARGV[3], 'of', ARGV[1], 'asked', ARGV[4],
   'before', digits(before), 'after', digits(after))
 redis.call('PEXPIRE', KEYS[2], digits(remembered))

@@ -17,10 +17,57 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- spent and held of one balance, and its grants as written; a balance that was never written is zero.
+local function digits(number)
+  return string.format('%d', number)
+end
+
+-- spent and held of one balance, its grants as written, and whether it is absent: then it counts as zero, unless
+-- `missing` says that it must be there.
 local function balance(key)
   local found = redis.call('HMGET', key, 'spent', 'held', 'granted')
-  return whole(found[1] or '0', 'spent'), whole(found[2] or '0', 'held'), found[3] or ''
+  local absent = not (found[1] or found[2] or found[3])
+  return whole(found[1] or '0', 'spent'), whole(found[2] or '0', 'held'), found[3] or '', absent
+end
+
+-- The number-th of these budgets ('name|start|end …'): its place 'name|start', and its end ('' when it never ends).
+local function place(budgets, number)
+  for part in string.gmatch(budgets, '[^ ]+') do
+    number = number - 1
+    if number == 0 then
+      local name, ends = string.match(part, '^([^|]+|%d+)|(%d*)$')
+      if name then
+        return name, ends
+      end
+    end
+  end
+  error('POISONED budgets')
+end
+
+-- The register names every balance: place -> ms until which it is kept. So what is absent and named was lost.
+-- Where the register itself is gone, and the journal is not, nothing absent can be believed to be new.
+-- Asked only for a balance that is absent: where all are there, it costs nothing.
+local function missing(register, journal, name, now)
+  local kept = redis.call('ZSCORE', register, name)
+  if kept then
+    return kept == 'inf' or tonumber(kept) > now
+  end
+  return redis.call('ZCARD', register) == 0 and redis.call('XLEN', journal) > 0
+end
+
+-- Names a balance that was just written for the first time, and sets how long it is kept; drops names kept long enough.
+local function enter(register, key, name, ends, retention, now)
+  redis.call('ZREMRANGEBYSCORE', register, '-inf', digits(now))
+  local kept = '+inf'
+  if ends ~= '' then
+    kept = digits(tonumber(ends) + retention)
+    redis.call('PEXPIREAT', key, kept)
+  end
+  redis.call('ZADD', register, kept, name)
+end
+
+-- Whether the journal holds this entry; '' is no entry anybody asks for.
+local function holds(journal, id)
+  return id == '' or redis.call('XRANGE', journal, id, id)[1] ~= nil
 end
 
 -- Grants stand in a balance as 'amount|until …', until in ms, or empty for one that never lapses.
@@ -50,8 +97,4 @@ local function reaches(a, b)
   local b_ms, b_n = string.match(b, '^(%d+)%-(%d+)$')
   a_ms, b_ms = whole(a_ms, 'id'), whole(b_ms, 'id')
   return a_ms > b_ms or (a_ms == b_ms and whole(a_n, 'id') >= whole(b_n, 'id'))
-end
-
-local function digits(number)
-  return string.format('%d', number)
 end

@@ -3,7 +3,8 @@
 -- Atomic: all of it happens or none of it. One slot: every key carries {tenant}.
 -- KEYS[1]  operation  hash    what was done under the operation's id
 -- KEYS[2]  journal    stream  append only
--- KEYS[3]  balance    hash    spent, held, granted      granted as common.lua reads it
+-- KEYS[3]  register   zset    place of a balance -> ms until which it is kept
+-- KEYS[4]  balance    hash    spent, held, granted      granted as common.lua reads it
 -- ARGV[1]  operation id       unique to one grant; safe to send again
 -- ARGV[2]  amount             millicredits
 -- ARGV[3]  until              ms when it lapses ('' with the window)
@@ -20,6 +21,7 @@
 --          {'known', op, of, asked, until}        this operation id was here before; nothing was written
 --          {'window', now}                        the window given is not the one of now; nothing was written
 --          {'nothing'} {'until'} {'full'}         nothing was written
+--          {'missing'}                            the balance is gone and must be there; nothing was written
 -- Clock    the server's TIME decides about window and lapse.
 -- Promise  idempotent by operation id; what has lapsed is dropped, nothing else changes.
 
@@ -45,7 +47,11 @@ if ARGV[3] ~= '' then
   end
 end
 
-local _, _, written = balance(KEYS[3])
+local _, _, written, absent = balance(KEYS[4])
+local name = place(ARGV[4], 1)
+if absent and missing(KEYS[3], KEYS[2], name, now) then
+  return {'missing'}
+end
 local list, found = live(written, now), false
 for i = 1, #list do
   if list[i][2] == lapses then
@@ -65,10 +71,9 @@ for i = 1, #list do
 end
 redis.call('XLEN', KEYS[2])
 
-local fresh = redis.call('EXISTS', KEYS[3]) == 0
-redis.call('HSET', KEYS[3], 'granted', table.concat(words, ' '))
-if fresh and ends ~= '' then
-  redis.call('PEXPIREAT', KEYS[3], digits(tonumber(ends) + retention))
+redis.call('HSET', KEYS[4], 'granted', table.concat(words, ' '))
+if absent then
+  enter(KEYS[3], KEYS[4], name, ends, retention, now)
 end
 redis.call('HSET', KEYS[1], 'op', 'grant', 'of', ARGV[5], 'asked', ARGV[2] .. '|' .. ARGV[3],
   'until', lapses, 'amount', ARGV[2], 'budget', ARGV[4])

@@ -4,54 +4,68 @@
 -- KEYS[1]  record    hash    the hold itself
 -- KEYS[2]  open      zset    hold id -> deadline, ms since the epoch
 -- KEYS[3]  journal   stream  append only
--- KEYS[4…] balances  hash    spent, held, granted      millicredits, whole numbers; granted as common.lua reads it
+-- KEYS[4]  register  zset    place of a balance -> ms until which it is kept
+-- KEYS[5…] balances  hash    spent, held, granted      millicredits, whole numbers; granted as common.lua reads it
 -- the last once      hash    what is known of the call under an idempotency key; only with a fingerprint
 -- ARGV[1]  hold id           unique to one call; safe to send again
 -- ARGV[2]  amount            millicredits
 -- ARGV[3]  ttl               ms from now until the hold expires
 -- ARGV[4]  path              tenant/team/user, for the journal
--- ARGV[5]  budgets           'name|start|end …' in the order of KEYS[4…]; kept in the record
+-- ARGV[5]  budgets           'name|start|end …' in the order of KEYS[5…]; kept in the record
 -- ARGV[6]  retention         ms a balance is kept after its window ended
--- ARGV[7]  fingerprint       of a call that is to be made once, else ''
--- ARGV[8]  once kept         ms the idempotency key is remembered from now on
--- ARGV[9…] per budget        limit, start ms, end ms ('' when it never ends)
--- Returns  {'held', now, deadline, spent, held, granted, …}   balances with this hold in them; grants not lapsed
---          {'exhausted', now, spent, held, granted, …}        some budget cannot bear it; nothing was written
---          {'window', now}                           a window given is not the one of now; nothing was written
---          {'known', now, state, amount, deadline, budgets}   this id was here before; nothing was written
---          {'other', now}                            the idempotency key is another call's; nothing was written
---          {'taken', now, hold id}                   the same call was here before, held under this id; likewise
+-- ARGV[7]  mark              id of the newest entry the caller has seen ('' none)
+-- ARGV[8]  fingerprint       of a call that is to be made once, else ''
+-- ARGV[9]  once kept         ms the idempotency key is remembered from now on
+-- ARGV[10…] per budget       limit, start ms, end ms ('' when it never ends)
+-- Returns  {'held', entry, now, deadline, spent, held, granted, …}   balances with this hold in them; grants not lapsed
+--          {'exhausted', '', now, spent, held, granted, …}   some budget cannot bear it; nothing was written
+--          {'window', '', now}                      a window given is not the one of now; nothing was written
+--          {'known', '', now, state, amount, deadline, budgets}   this id was here before; nothing was written
+--          {'other', '', now}                       the idempotency key is another call's; nothing was written
+--          {'taken', '', now, hold id}              the same call was here before, held under this id; likewise
+--          {'regressed', '', now}                   the journal lacks the mark; nothing was written
+--          {'missing', '', now}                     a balance is gone that must be there; nothing was written
 -- Clock    the server's TIME. A caller's clock never decides about money.
--- Promise  spent + held <= limit + live grants in every budget whenever it answers 'held'.
+-- Promise  spent + held <= limit + live grants in every budget whenever it answers 'held'; the entry comes after the
+--          mark in one journal.
 
 local now = now_ms()
 
+if not holds(KEYS[3], ARGV[7]) then
+  return {'regressed', '', now}
+end
 local record = redis.call('HMGET', KEYS[1], 'state', 'amount', 'deadline', 'budgets')
 if record[1] then
-  return {'known', now, record[1], record[2] or '0', record[3] or '0', record[4] or ''}
+  return {'known', '', now, record[1], record[2] or '0', record[3] or '0', record[4] or ''}
 end
 
-local last = ARGV[7] == '' and #KEYS or #KEYS - 1
+local last = ARGV[8] == '' and #KEYS or #KEYS - 1
 if last < #KEYS then
   local once = redis.call('HMGET', KEYS[#KEYS], 'fingerprint', 'hold')
   if once[1] then
-    return once[1] == ARGV[7] and {'taken', now, once[2] or ''} or {'other', now}
+    return once[1] == ARGV[8] and {'taken', '', now, once[2] or ''} or {'other', '', now}
   end
 end
 
 local amount = whole(ARGV[2], 'amount')
 local deadline = now + whole(ARGV[3], 'ttl')
-local retention, remembered = whole(ARGV[6], 'retention'), whole(ARGV[8], 'once kept')
-local answer = {'held', now, digits(deadline)}
-local refused = false
+local retention, remembered = whole(ARGV[6], 'retention'), whole(ARGV[9], 'once kept')
+local answer = {'held', '', now, digits(deadline)}
+local refused, fresh = false, {}
 
-for i = 4, last do
-  local at = 9 + (i - 4) * 3
+for i = 5, last do
+  local at = 10 + (i - 5) * 3
   local limit, starts = whole(ARGV[at], 'limit'), whole(ARGV[at + 1], 'start')
   if now < starts or (ARGV[at + 2] ~= '' and now >= whole(ARGV[at + 2], 'end')) then
-    return {'window', now}
+    return {'window', '', now}
   end
-  local spent, held, written = balance(KEYS[i])
+  local spent, held, written, absent = balance(KEYS[i])
+  if absent then
+    fresh[i] = place(ARGV[5], i - 4)
+    if missing(KEYS[4], KEYS[3], fresh[i], now) then
+      return {'missing', '', now}
+    end
+  end
   local _, granted = live(written, now)
   refused = refused or spent + held + amount > limit + granted
   answer[#answer + 1] = spent
@@ -61,8 +75,8 @@ end
 
 sound(KEYS[2], KEYS[3])
 if refused then
-  local facts = {'exhausted', now}
-  for i = 4, #answer, 3 do
+  local facts = {'exhausted', '', now}
+  for i = 5, #answer, 3 do
     facts[#facts + 1] = answer[i]
     facts[#facts + 1] = answer[i + 1] - amount
     facts[#facts + 1] = answer[i + 2]
@@ -70,21 +84,19 @@ if refused then
   return facts
 end
 
-for i = 4, last do
-  local fresh = redis.call('EXISTS', KEYS[i]) == 0
+for i = 5, last do
   redis.call('HINCRBY', KEYS[i], 'held', digits(amount))
-  local ends = ARGV[9 + (i - 4) * 3 + 2]
-  if fresh and ends ~= '' then
-    redis.call('PEXPIREAT', KEYS[i], digits(tonumber(ends) + retention))
+  if fresh[i] then
+    enter(KEYS[4], KEYS[i], fresh[i], ARGV[10 + (i - 5) * 3 + 2], retention, now)
   end
 end
 redis.call('HSET', KEYS[1], 'state', 'open', 'amount', digits(amount), 'deadline', digits(deadline),
   'budgets', ARGV[5], 'path', ARGV[4])
 if last < #KEYS then
-  redis.call('HSET', KEYS[#KEYS], 'fingerprint', ARGV[7], 'hold', ARGV[1])
+  redis.call('HSET', KEYS[#KEYS], 'fingerprint', ARGV[8], 'hold', ARGV[1])
   redis.call('PEXPIRE', KEYS[#KEYS], digits(remembered))
 end
 redis.call('ZADD', KEYS[2], digits(deadline), ARGV[1])
-redis.call('XADD', KEYS[3], '*', 'op', 'hold', 'id', ARGV[1], 'amount', digits(amount),
+answer[2] = redis.call('XADD', KEYS[3], '*', 'op', 'hold', 'id', ARGV[1], 'amount', digits(amount),
   'path', ARGV[4], 'budgets', ARGV[5])
 return answer

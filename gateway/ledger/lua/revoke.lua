@@ -4,7 +4,8 @@
 -- KEYS[1]  operation  hash    what was done under the operation's id
 -- KEYS[2]  grant      hash    what was done under the grant's id
 -- KEYS[3]  journal    stream  append only
--- KEYS[4]  balance    hash    spent, held, granted      granted as common.lua reads it
+-- KEYS[4]  register   zset    place of a balance -> ms until which it is kept
+-- KEYS[5]  balance    hash    spent, held, granted      granted as common.lua reads it
 -- ARGV[1]  operation id       unique to this; safe to send again
 -- ARGV[2]  grant's id
 -- ARGV[3]  budget             'name|start|end'; must equal the grant's own; guards against the wrong key
@@ -14,6 +15,7 @@
 -- Returns  {'done', amount, until, budget name}             taken back by this call
 --          {'known', op, of, amount, until, budget name}    this operation id was here before; nothing was written
 --          {'lapsed'}                                       no live grant; nothing was written
+--          {'missing'}                                      the balance is gone and must be there; nothing was written
 -- Clock    the server's TIME decides what has lapsed.
 -- Promise  idempotent by operation id; a grant is taken back once.
 
@@ -33,7 +35,10 @@ if grant[4] ~= ARGV[3] then
 end
 
 local amount, remembered = whole(grant[2], 'amount'), whole(ARGV[4], 'remembered')
-local _, _, written = balance(KEYS[4])
+local _, _, written, absent = balance(KEYS[5])
+if absent and missing(KEYS[4], KEYS[3], place(ARGV[3], 1), now) then
+  return {'missing'}
+end
 local list, words, found = live(written, now), {}, false
 for i = 1, #list do
   if list[i][2] == grant[3] and list[i][1] >= amount then
@@ -48,7 +53,7 @@ if not found then
 end
 redis.call('XLEN', KEYS[3])
 
-redis.call('HSET', KEYS[4], 'granted', table.concat(words, ' '))
+redis.call('HSET', KEYS[5], 'granted', table.concat(words, ' '))
 redis.call('HSET', KEYS[2], 'revoked', ARGV[1])
 redis.call('HSET', KEYS[1], 'op', 'revoke', 'of', ARGV[2], 'amount', digits(amount), 'until', grant[3],
   'name', grant[6] or '')

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import Busy, LedgerPoisoned
+from gateway.errors import Busy, LedgerMissing, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger.contract import End, Hold, HoldId, Settlement
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.settler import Settler
@@ -183,9 +183,12 @@ async def test_a_replay_waits_for_a_store_that_is_away(tmp_path: Path) -> None:
     assert lived.ledger.calls == ["book h0"] * 10 + ["book h1"]
 
 
-async def test_a_poisoned_end_stays_on_disk_and_keeps_no_other_from_being_booked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("why", [LedgerPoisoned("poisoned"), LedgerMissing("missing")])
+async def test_an_end_whose_balance_needs_an_operator_stays_on_disk_and_keeps_no_other_from_being_booked(
+    tmp_path: Path, why: LedgerUnavailable
+) -> None:
     ledger = await crashed_with(tmp_path, 5, 6)
-    async with life(tmp_path, again(ledger, LedgerPoisoned("poisoned"))) as lived:
+    async with life(tmp_path, again(ledger, why)) as lived:
         await lived.settler.replay()
         await lived.settler.replay()
         assert (lived.stuck, lived.ledger.calls) == (["h0"], ["book h0", "book h1"])

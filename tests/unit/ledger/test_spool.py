@@ -36,6 +36,9 @@ ENDS = st.builds(
     charged=st.integers(0, MILLICREDITS_MAX).map(Credits),
     flag=st.sampled_from(Flag),
     once=st.just(""),
+    amount=st.integers(0, MILLICREDITS_MAX).map(Credits),
+    deadline_ms=st.integers(0, 10**15 - 1),
+    path=st.text(max_size=20),
 ) | st.builds(
     End,
     hold_id=st.just(HoldId("one")),
@@ -81,9 +84,11 @@ def test_an_end_is_read_as_it_was_written_and_in_one_line(said: End) -> None:
     assert read(line.removesuffix(b"\n")) == said
 
 
-def test_a_line_from_before_there_were_idempotency_keys_is_still_read() -> None:
-    text = b'{"id":"a","tenant":"t","places":"","charged":1,"flag":"confirmed"}'
-    assert read(b"%08x %s" % (zlib.crc32(text), text)) == End(HoldId("a"), "t", "", Credits(1), Flag.CONFIRMED)
+def test_a_line_of_a_gateway_that_did_not_write_down_the_hold_is_read_all_the_same() -> None:
+    text = b'{"id":"a","tenant":"t","places":"tenant/total|0|","charged":5,"flag":"confirmed"}'
+    assert read(b"%08x %s" % (zlib.crc32(text), text)) == End(
+        HoldId("a"), "t", "tenant/total|0|", Credits(5), Flag.CONFIRMED
+    )
 
 
 @given(ENDS, st.data())
@@ -104,6 +109,9 @@ def test_a_damaged_line_is_never_taken_for_an_end(said: End, data: st.DataObject
         '{"id":"a","tenant":"t","places":"","charged":true,"flag":"confirmed"}',
         '{"id":"a","tenant":"t","places":"nowhere","charged":1,"flag":"confirmed"}',
         '{"id":"a","tenant":"t","places":"","charged":1,"flag":"surely"}',
+        '{"id":"a","tenant":"t","places":"","charged":1,"flag":"confirmed","deadline":-1,"amount":1,"path":""}',
+        '{"id":"a","tenant":"t","places":"","charged":1,"flag":"confirmed","deadline":1,"amount":"1","path":""}',
+        '{"id":"a","tenant":"t","places":"","charged":1,"flag":"confirmed","deadline":1,"amount":1,"path":7}',
         '{"id":7,"tenant":"t","places":"","charged":1,"flag":"confirmed"}',
         '{"id":"a","tenant":"t","places":"","charged":1,"flag":"confirmed","once":7,"facts":""}',
     ],

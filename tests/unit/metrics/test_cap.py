@@ -3,11 +3,11 @@
 from collections import Counter
 from typing import Any
 
-from gateway.doors import refresh
 from gateway.ledger.budget import Balance, BudgetBook, Path, Rule, TenantBudgets
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.window import Every, Window
 from gateway.metrics.counting import Metrics
+from gateway.metrics.refreshing import refresh
 from gateway.receipt import Receipt
 from gateway.units import Credits
 

@@ -144,10 +144,15 @@ def test_what_happens_beside_requests_is_counted() -> None:
     booked = Settlement(HoldId("4f2a"), State.SETTLED, Credits.whole(19), Flag.UNCERTAIN, applied=True)
     shown.settled(booked)
     shown.settled(replace(booked, applied=False))
+    shown.settled(replace(booked, recovered=True))
+    shown.settled(replace(booked, recovered=True, applied=False))
+    shown.regressed()
     shown.stuck()
     shown.ledger_error("connection")
     found = samples(shown)
     assert found["settlements_total", ("uncertain", "settled")] == 1
+    assert found["settlements_total", ("uncertain", "recovered")] == 1
+    assert found["ledger_regressions_total", ()] == 1
     assert found["settles_given_up_total", ()] == 1
     assert found["ledger_errors_total", ("connection",)] == 1
 
@@ -294,14 +299,13 @@ def full() -> Metrics:
     shown = metrics()
     shown.record(replace(SERVED, charged=Credits.whole(25)))
     shown.account(Compared("upscale", Credits(5_000), news=False))
-    account = shared_account()
-    account.free_call().answered(Account(Credits.whole(1), Credits.whole(2)), Outcome.SUCCEEDED)
+    (account := shared_account()).free_call().answered(Account(Credits.whole(1), Credits.whole(2)), Outcome.SUCCEEDED)
     shown.watch_account(account, promised=Credits.whole(3))
     shown.record(replace(REFUSED, reason="ledger_unavailable", code="oom"))
     shown.settled(Settlement(HoldId("4f2a"), State.EXPIRED, Credits.whole(19), Flag.UNCERTAIN, applied=True))
     shown.set_balances([("acme", balance())])
-    shown.watch(settles_under_way=lambda: 3, settles_on_disk=lambda: 2, log_lines_dropped=lambda: 4)
     shown.watch_store(up=lambda: True)
+    shown.watch(settles_under_way=lambda: 3, settles_on_disk=lambda: 2, log_lines_dropped=lambda: 4)
     return shown
 
 

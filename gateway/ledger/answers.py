@@ -1,0 +1,83 @@
+"""Answers: what the scripts said, as types and errors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.errors import BudgetExhausted, LedgerMissing, LedgerPoisoned
+from gateway.ledger import keys
+from gateway.ledger.budget import Balance, Budget, binding
+from gateway.ledger.contract import HoldId, Settlement, State
+from gateway.ledger.grants import live, whole
+from gateway.ledger.window import Span
+from gateway.units import Credits, Flag
+
+# What stands in the place of a balance's numbers when it is gone and must be there.
+MISSING = "missing"
+
+
+def read_places(written: str) -> tuple[keys.Place, ...]:
+    """Places as a record or a journal entry has them. Raises LedgerPoisoned for anything else."""
+    try:
+        return keys.read(written)
+    except ValueError:
+        raise LedgerPoisoned("poisoned") from None
+
+
+def stored(numbers: Sequence[str], now_ms: int) -> list[Any]:
+    """Spent, held and live grants of each place, from a snapshot's text.
+
+    Raises:
+        LedgerMissing: a balance is gone.
+        LedgerPoisoned: some text is no number.
+    """
+    if MISSING in numbers:
+        raise LedgerMissing("missing")
+    found: list[Any] = list(numbers)
+    try:
+        found[2::3] = [live(written, now_ms) for written in numbers[2::3]]
+    except ValueError:
+        raise LedgerPoisoned("poisoned") from None
+    return found
+
+
+def balances(
+    budgets: Sequence[Budget], spans: Sequence[Span], numbers: Sequence[Any], now_ms: int
+) -> tuple[Balance, ...]:
+    """Each budget with its spent, held and granted. Raises LedgerPoisoned."""
+    try:
+        amounts = [Credits(whole(number)) for number in numbers]
+    except ValueError:
+        raise LedgerPoisoned("poisoned") from None
+    found = zip(amounts[::3], amounts[1::3], amounts[2::3], strict=True)
+    return tuple(
+        Balance(budget, span, spent, held, now_ms, granted)
+        for budget, span, (spent, held, granted) in zip(budgets, spans, found, strict=True)
+    )
+
+
+def exhausted(found: tuple[Balance, ...], amount: Credits) -> BudgetExhausted:
+    """The refusal, which names the budget that binds."""
+    refusing = binding(found, amount)
+    return BudgetExhausted(
+        quoted=amount,
+        budget=refusing.budget.name,
+        limit=refusing.limit,
+        remaining=refusing.remaining,
+        reset_s=refusing.reset_s,
+        level=refusing.budget.level,
+    )
+
+
+def settlement(hold_id: HoldId, charged: Credits, flag: Flag, answer: Sequence[str]) -> Settlement:
+    """How settle.lua says the hold ended. Raises LedgerMissing."""
+    verdict = answer[0]
+    if verdict == "missing":
+        raise LedgerMissing("missing")
+    if verdict in ("settled", "recovered"):
+        recovered = verdict == "recovered"
+        return Settlement(hold_id, State.SETTLED, charged, flag, True, recovered, answer[1])  # noqa: FBT003 - applied
+    if verdict == "known" and answer[2] == State.SETTLED:
+        return Settlement(hold_id, State.SETTLED, Credits(int(answer[3])), Flag(answer[4]), applied=False)
+    # Closed before it could hold, or too old to be known: nothing is booked.
+    state = State.UNKNOWN if verdict == "unknown" else State.SETTLED
+    return Settlement(hold_id, state, Credits.ZERO, Flag.CONFIRMED, applied=False)

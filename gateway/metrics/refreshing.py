@@ -1,0 +1,31 @@
+"""Refreshing: the money gauges are read from the ledger, right before they are shown."""
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+from gateway.errors import GatewayError
+from gateway.ledger.budget import Balance, BudgetBook, Path
+from gateway.metrics.counting import Metrics
+
+# The money gauges of a scrape wait no longer for the ledger than this.
+REFRESH_WITHIN_S = 1.0
+
+
+class Reading(Protocol):
+    """A ledger, as far as a scrape reads it."""
+
+    async def balances(self, path: Path) -> tuple[Balance, ...]:
+        """See `Ledger.balances`."""
+        ...
+
+
+async def refresh(ledger: Reading, book: BudgetBook, metrics: Metrics) -> None:
+    """Read the balances of the tenants shown apart, and of their teams: the money gauges come from the ledger."""
+    found: list[tuple[str, Balance]] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REFRESH_WITHIN_S):
+            for path in filter(lambda path: metrics.shows(path.tenant), book.shared_paths):
+                with contextlib.suppress(GatewayError):
+                    found += [(path.tenant, balance) for balance in await ledger.balances(path)]
+    metrics.set_balances(found)
