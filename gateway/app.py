@@ -37,6 +37,7 @@ from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
 from gateway.receipt import Receipt
+from gateway.revocations import StoredRevocations
 from gateway.settings import Settings
 from gateway.web.body import InFlight
 from gateway.web.door import Bounds, Door
@@ -125,7 +126,8 @@ class App:
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
             settler = await self._settler(stack, ledger)
-            who = verifier(self._settings.identity, self._settings.secrets.token_keys)
+            keys, revoked = self._settings.secrets.token_keys, StoredRevocations(store)
+            who = verifier(self._settings.identity, keys, revocations=revoked)
             await who.start()
             stack.push_async_callback(who.close)
             upstream = self._upstream()

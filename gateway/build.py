@@ -6,6 +6,7 @@ from gateway.identity.claims import Claim, ClaimRules, Fixed
 from gateway.identity.fetch import HttpFetch
 from gateway.identity.jwks import JwksSource
 from gateway.identity.keys import Key, KeySet, pem_key, secret_key
+from gateway.identity.revocation import RevocationWatch, Source
 from gateway.identity.verify import Issuer, Verifier
 from gateway.ledger.budget import BudgetBook, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.window import Every, Window
@@ -45,15 +46,17 @@ def window(rule: BudgetRule) -> Window:
     return Window(every, rule.zone, starts_on)
 
 
-def verifier(identity: Identity, keys: Sequence[TokenKey]) -> Verifier:
-    """The judge of all configured issuers' tokens.
+def verifier(identity: Identity, keys: Sequence[TokenKey], *, revocations: Source) -> Verifier:
+    """The judge of all configured issuers' tokens, and of those that were taken back.
 
     Raises:
         BadKey, ValueError: a key is too weak or of another kind than its algorithm; the text names no secret.
     """
     return Verifier(
         [_issuer(issuer, identity, keys) for issuer in identity.issuers],
-        require_typ=all(issuer.require_typ for issuer in identity.issuers),
+        revocations=RevocationWatch(
+            revocations, poll_s=identity.revocations.poll_s, stale_max_s=identity.revocations.stale_max_s
+        ),
     )
 
 
@@ -75,6 +78,7 @@ def _issuer(issuer: IssuerSettings, identity: Identity, keys: Sequence[TokenKey]
         jwks,
         claim_rules(issuer.claims),
         issuer.leeway_s,
+        issuer.require_typ,
     )
 
 
