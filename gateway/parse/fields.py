@@ -28,12 +28,14 @@ class Part:
         filename: of `filename=`, None when there is none.
         starred: there is a `filename*=`, which readers treat differently.
         content_type: the part's own Content-Type, None when there is none.
+        shadowed: its header holds a second name for readers who merely search.
     """
 
     content: memoryview
     filename: str | None = None
     starred: bool = False
     content_type: str | None = None
+    shadowed: bool = False
 
 
 # JSON gives str, Number, bool, None, list and (for objects) tuple; a form gives bytes, still percent-encoded;

@@ -187,3 +187,29 @@ def test_blanks_behind_a_name_are_refused_since_some_readers_keep_them(name: str
     assert read_multipart(disposition(f"name={name}"), "x").read
     with pytest.raises(BadBody):
         _ = read_multipart(disposition(f"name={name}{blank}"), "x").read
+
+
+@pytest.mark.parametrize(
+    ("header", "shadows"),
+    [
+        ('Content-Disposition: form-data; name="a"\r\nX-A: name=height', ["height", "height"]),
+        ('X-A: NAME*="height"\r\nContent-Disposition: form-data; name="a"', ["height", "height"]),
+        ('Content-Disposition: form-data; name="a"\r\nContent-Type: image/png; name="a b.png"', ["a b.png", "a"]),
+        ('Content-Disposition: form-data; name="a"; filename="name=height"', ["height", "height"]),
+        ('Content-Disposition: form-data; name="a"; filename="my name.png"', []),
+        (NAMED, []),
+    ],
+)
+def test_a_name_that_only_a_searching_reader_sees_is_told(header: str, shadows: list[str]) -> None:
+    body = part(header)
+    fields = read_multipart(body, "x")
+    assert list(fields.shadows) == shadows
+    value = fields.read[0][1]
+    assert isinstance(value, Part)
+    assert value.shadowed == bool(shadows)
+
+
+def test_a_header_of_nothing_but_names_is_refused() -> None:
+    with pytest.raises(BadBody) as refusal:
+        read_multipart(part(f"{NAMED}\r\nX-A: {'name=' * 9}"), "x")
+    assert "too many names" in refusal.value.detail
