@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gateway.errors import BadBody
 
-FIELDS_MAX = 1_000
+# Some readers stop at so many fields without a word, and take defaults for the rest.
+FIELDS_MAX = 128
 
 _UTF8 = frozenset({b"utf-8", b"utf8"})
 
@@ -47,7 +48,7 @@ Field = tuple[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of a body, at most 1,000, in order.
+    """The fields of a body, at most 128, in order.
 
     Attributes:
         read: what every reader sees.

@@ -21,7 +21,7 @@ def read_multipart(body: bytes, boundary: str) -> Fields:
     Its shadows are the names that a reader who merely searches the parts' headers would find too.
 
     Raises:
-        BadBody: no parts or more than 1,000; text before the first or after the last delimiter; no last delimiter; a
+        BadBody: no parts or more than 128; text before the first or after the last delimiter; no last delimiter; a
             delimiter that is not alone on its line; a header above 8 KiB or unreadable (see `read_part_header`).
     """
     delimiter = b"--" + boundary.encode("ascii")

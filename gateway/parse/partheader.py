@@ -8,8 +8,10 @@ from gateway.errors import BadBody
 HEADER_BYTES_MAX = 8_192
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - HTTP's word for a word, not a secret
-_LINE = re.compile(rf"({_TOKEN}):(.*)", re.ASCII)
-_PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_TOKEN})=(?:({_TOKEN})|"([^"]*)")', re.ASCII)
+# Fewer characters than HTTP allows: at others some readers stop without a word.
+_LINE = re.compile(r"([A-Za-z0-9-]+):(.*)", re.ASCII)
+# A tab is no blank to every reader.
+_PARAMETER = re.compile(rf' *; *({_TOKEN})=(?:({_TOKEN})|"([^"]*)")', re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # What stands inside quotes is a parameter of its own to a reader who splits at semicolons first.
 _HIDDEN_NAME = re.compile(r";\s*name\b", re.IGNORECASE)

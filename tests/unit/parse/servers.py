@@ -9,6 +9,9 @@ from urllib.parse import unquote, unquote_plus
 
 from tests.unit.parse.readers import Pair, Seen
 
+# Fields that bounded readers take.
+BOUND = 128
+
 _NUMBERS = ("steps", "width", "height")
 
 # --- how values and names become what a program works with ------------------------------------------------------
@@ -134,6 +137,13 @@ def plus_keeping_form_reader(body: bytes) -> list[Pair] | None:
     return [(unquote(name), unquote(value)) for name, _, value in pieces]
 
 
+def bounded_form_reader(body: bytes) -> list[Pair] | None:
+    """Stops after a number of fields without a word, and leaves names as they are written."""
+    pieces = (piece.partition("=") for piece in body.decode("utf-8", "replace").split("&") if piece)
+    pairs: list[Pair] = [(name, unquote_plus(value)) for name, _, value in pieces]
+    return pairs[:BOUND]
+
+
 # --- multipart --------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +212,21 @@ def file_dropping_reader(body: bytes) -> list[Pair] | None:
     return pairs
 
 
+def giving_up_reader(body: bytes) -> list[Pair] | None:
+    """Knows blanks but no tabs and few signs in a header's name; at anything else it keeps what it has read so far."""
+    pairs: list[Pair] = []
+    for piece in _pieces(body, rb"\r\n--x")[:BOUND]:
+        head, gap, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        lines = [line.partition(b":") for line in head.split(b"\r\n")]
+        if not gap or not all(re.fullmatch(rb"[A-Za-z0-9-]+", name) for name, _, _ in lines):
+            break
+        for name, _, value in lines:
+            found = re.search(rb'; *name=("[^"]*"|[^ ;]+)', value, re.IGNORECASE)
+            if name.lower() == b"content-disposition" and found:
+                pairs.append((found[1].strip(b'"').decode("utf-8", "replace"), content.decode("utf-8", "replace")))
+    return pairs
+
+
 JSON_READERS = (scanning_json_reader,)
-FORM_READERS = (blank_tolerant_form_reader, plus_keeping_form_reader)
-MULTIPART_READERS = (trusting_length_reader, padded_delimiter_reader, file_dropping_reader)
+FORM_READERS = (blank_tolerant_form_reader, plus_keeping_form_reader, bounded_form_reader)
+MULTIPART_READERS = (trusting_length_reader, padded_delimiter_reader, file_dropping_reader, giving_up_reader)

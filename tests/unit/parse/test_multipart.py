@@ -53,6 +53,8 @@ def test_contents_are_views_and_not_copies() -> None:
 @pytest.mark.parametrize(
     "body",
     [
+        pytest.param(disposition('name="a";\tfilename="b"'), id="a tab between parameters"),
+        pytest.param(part(f"{NAMED}\r\n%: b"), id="a sign in a header's name"),
         pytest.param(b"", id="nothing"),
         pytest.param(END, id="no parts"),
         pytest.param(A, id="no last boundary"),
@@ -155,10 +157,10 @@ def test_harmless_deviations_pass(body: bytes) -> None:
     assert [name for name, _ in read_multipart(body, "x").read] == ["a"]
 
 
-def test_a_thousand_parts_pass_and_one_more_does_not() -> None:
-    assert len(read_multipart(A * 1000 + END, "x").read) == 1000
+def test_128_parts_pass_and_one_more_does_not() -> None:
+    assert len(read_multipart(A * 128 + END, "x").read) == 128
     with pytest.raises(BadBody):
-        read_multipart(A * 1001 + END, "x")
+        read_multipart(A * 129 + END, "x")
 
 
 @pytest.mark.parametrize("boundary", ["-", "--", "----", "abab"])
