@@ -28,6 +28,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SKIPPED = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 
 _SEGMENTS_MAX = 4_096
+_SEARCHED_BYTES = 262_144
 _FURTHER_MAX = 8
 
 _START = b"\xff\xd8"
@@ -83,11 +84,22 @@ def _picture(view: memoryview, start: int) -> tuple[Size, int, bool]:
 
 def _next(view: memoryview, at: int, pattern: re.Pattern[bytes]) -> tuple[int, int]:
     """The next marker from `at` on, and where it ends."""
-    found = pattern.match(view, at) if pattern is _NEXT else pattern.search(view, at)
+    found = _NEXT.match(view, at) if pattern is _NEXT else _searched(view, at)
     if found is None:
         between = pattern is _NEXT and at < len(view) and view[at] != 0xFF  # noqa: PLR2004 - what every marker starts with
         raise ImageRefused("header" if between else "truncated")
     return view[found.end() - 1], found.end()
+
+
+def _searched(view: memoryview, at: int) -> re.Match[bytes] | None:
+    """The next marker inside a scan, looked for piece by piece: one long search would let no other thread run."""
+    while at < len(view):
+        found = _NEXT_IN_SCAN.search(view, at, at + _SEARCHED_BYTES)
+        if found is not None:
+            return found
+        # A marker is two bytes; the next piece begins with the last byte of this one.
+        at += _SEARCHED_BYTES - 1
+    return None
 
 
 def _segment_end(view: memoryview, at: int, marker: int) -> int:

@@ -126,6 +126,18 @@ def test_a_photo_of_a_phone_has_the_size_of_its_first_picture(behind: bytes) -> 
     assert image_size(SEVERAL + behind, pixels_max=AREA) == Size(9, 9)
 
 
+@pytest.mark.parametrize("before_end", range(-3, 4))
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_marker_across_two_pieces_of_a_long_scan_is_found(
+    monkeypatch: pytest.MonkeyPatch, before_end: int, pieces: int
+) -> None:
+    monkeypatch.setattr("gateway.parse.jpeg._SEARCHED_BYTES", 1_000)
+    scan = b"\x55" * (1_000 * pieces - 13 + before_end)
+    assert image_size(jpeg(sof(9, 9), SOS, scan), pixels_max=AREA) == Size(9, 9)
+    with pytest.raises(ImageRefused, match="two_sof"):
+        image_size(jpeg(sof(9, 9), SOS, scan, sof(9, 9)), pixels_max=AREA)
+
+
 def test_what_follows_the_end_marker_does_not_count() -> None:
     file = jpeg(sof(64, 32), SOS) + sof(9999, 9999) + EOI
     assert image_size(file, pixels_max=AREA) == Size(64, 32)
