@@ -6,10 +6,12 @@ from gateway.identity.claims import Claim, ClaimRules, Fixed
 from gateway.identity.fetch import HttpFetch
 from gateway.identity.jwks import JwksSource
 from gateway.identity.keys import Key, KeySet, pem_key, secret_key
-from gateway.identity.revocation import RevocationWatch, Source
+from gateway.identity.revocation import RevocationWatch
 from gateway.identity.verify import Issuer, Verifier
 from gateway.ledger.budget import BudgetBook, Rule, TeamBudgets, TenantBudgets
+from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Window
+from gateway.revocations import StoredRevocations
 from gateway.settings import BudgetRule, TenantRules, TokenKey
 from gateway.settings.issuers import Claims, Identity
 from gateway.settings.issuers import Issuer as IssuerSettings
@@ -46,7 +48,7 @@ def window(rule: BudgetRule) -> Window:
     return Window(every, rule.zone, starts_on)
 
 
-def verifier(identity: Identity, keys: Sequence[TokenKey], *, revocations: Source) -> Verifier:
+def verifier(identity: Identity, keys: Sequence[TokenKey], store: Store) -> Verifier:
     """The judge of all configured issuers' tokens, and of those that were taken back.
 
     Raises:
@@ -55,7 +57,7 @@ def verifier(identity: Identity, keys: Sequence[TokenKey], *, revocations: Sourc
     return Verifier(
         [_issuer(issuer, identity, keys) for issuer in identity.issuers],
         revocations=RevocationWatch(
-            revocations, poll_s=identity.revocations.poll_s, stale_max_s=identity.revocations.stale_max_s
+            StoredRevocations(store), poll_s=identity.revocations.poll_s, stale_max_s=identity.revocations.stale_max_s
         ),
     )
 

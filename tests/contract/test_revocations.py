@@ -23,7 +23,7 @@ def fresh_id() -> str:
 
 @pytest.fixture
 async def store(store_url: str) -> AsyncIterator[Store]:
-    made = Store(store_url, deadline_s=5, connections_max=4)
+    made = Store(store_url, deadline_s=5)
     await made.call("DEL", keys.REVOKED, keys.REVOKED_JOURNAL)
     yield made
     await made.call("DEL", keys.REVOKED, keys.REVOKED_JOURNAL)
