@@ -128,7 +128,7 @@ class App:
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
             stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
             settler = await self._settler(stack, ledger, marks)
-            who = verifier(self._settings.identity, self._settings.secrets.token_keys)
+            who = verifier(self._settings.identity, self._settings.secrets.token_keys, store)
             await who.start()
             stack.push_async_callback(who.close)
             upstream = doors.upstream(self._settings, self._key)

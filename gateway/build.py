@@ -6,12 +6,14 @@ from gateway.identity.claims import Claim, ClaimRules, Fixed
 from gateway.identity.fetch import HttpFetch
 from gateway.identity.jwks import JwksSource
 from gateway.identity.keys import Key, KeySet, pem_key, secret_key
+from gateway.identity.revocation import RevocationWatch
 from gateway.identity.verify import Issuer, Verifier
 from gateway.ledger.budget import BudgetBook, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.marks import Marks
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Window
+from gateway.revocations import StoredRevocations
 from gateway.settings import BudgetRule, Settings, TenantRules, TokenKey
 from gateway.settings.issuers import Claims, Identity
 from gateway.settings.issuers import Issuer as IssuerSettings
@@ -48,15 +50,17 @@ def window(rule: BudgetRule) -> Window:
     return Window(every, rule.zone, starts_on)
 
 
-def verifier(identity: Identity, keys: Sequence[TokenKey]) -> Verifier:
-    """The judge of all configured issuers' tokens.
+def verifier(identity: Identity, keys: Sequence[TokenKey], store: Store) -> Verifier:
+    """The judge of all configured issuers' tokens, and of those that were taken back.
 
     Raises:
         BadKey, ValueError: a key is too weak or of another kind than its algorithm; the text names no secret.
     """
     return Verifier(
         [_issuer(issuer, identity, keys) for issuer in identity.issuers],
-        require_typ=all(issuer.require_typ for issuer in identity.issuers),
+        revocations=RevocationWatch(
+            StoredRevocations(store), poll_s=identity.revocations.poll_s, stale_max_s=identity.revocations.stale_max_s
+        ),
     )
 
 
@@ -78,6 +82,7 @@ def _issuer(issuer: IssuerSettings, identity: Identity, keys: Sequence[TokenKey]
         jwks,
         claim_rules(issuer.claims),
         issuer.leeway_s,
+        issuer.require_typ,
     )
 
 

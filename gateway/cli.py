@@ -12,6 +12,7 @@ from gateway.cli_books import ledger_app
 from gateway.cli_ends import guarded as _guarded
 from gateway.cli_ends import settings_of as _settings
 from gateway.cli_ends import wrong as _wrong
+from gateway.cli_tokens import revoke, revoked
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +21,8 @@ app = typer.Typer(
     help="A budget-aware gateway to the Dezgo image API.",
 )
 app.add_typer(ledger_app, name="ledger")
+app.command("revoke")(revoke)
+app.command("revoked")(revoked)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Directory with gateway.yaml, tariff.yaml and tenants.yaml.")

@@ -11,7 +11,8 @@ class Unauthenticated(GatewayError):
 
     Attributes:
         code: which check failed; logged, not shown: `missing` or one of `jwt_alg jwt_kid jwt_time jwt_claim
-            jwt_aud jwt_iss jwt_dup jwt_header jwt_typ jwt_size jwt_form jwt_signature`.
+            jwt_aud jwt_iss jwt_dup jwt_header jwt_typ jwt_size jwt_form jwt_signature
+            jwt_revoked`.
     """
 
     code: str
@@ -19,7 +20,7 @@ class Unauthenticated(GatewayError):
 
 
 class IdentityUnavailable(GatewayError):
-    """No key set could be fetched yet, so no token can be judged."""
+    """No token can be judged: no key set was fetched yet, or nobody knows which tokens are revoked now."""
 
     reason = "identity_unavailable"
 

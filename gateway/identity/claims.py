@@ -17,7 +17,7 @@ from gateway.units import Credits
 
 METHODS_MAX = 64
 METHOD_CHARS_MAX = 64
-_TOKEN_ID_DIGITS = 12
+TOKEN_ID_DIGITS = 12
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _USER = re.compile(r"[!-~]{1,128}")
@@ -162,4 +162,9 @@ def _token_id(claims: Mapping[str, object]) -> str | None:
         return None
     if not isinstance(jti, str):
         raise Unauthenticated("jwt_claim")
-    return hashlib.sha256(jti.encode()).hexdigest()[:_TOKEN_ID_DIGITS]
+    return token_id(jti)
+
+
+def token_id(jti: str) -> str:
+    """What a token is called in log lines and revocations: 12 hex digits of a hash of its `jti`."""
+    return hashlib.sha256(jti.encode()).hexdigest()[:TOKEN_ID_DIGITS]

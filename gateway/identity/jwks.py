@@ -4,6 +4,7 @@
 2. At most one fetch is under way, and at most one is started per cool-down, whatever arrives.
 3. A failed fetch changes nothing: the last good set is used until it is older than `stale_max_s`.
 4. A caller waits at most `wait_s`; the fetch it waited for goes on without it.
+5. A large document is read beside the loop: a provider cannot make everybody wait.
 """
 
 import asyncio
@@ -13,10 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.errors import IdentityUnavailable
-from gateway.identity.jwk import read_jwks
+from gateway.identity.jwk import Reading, read_jwks
 from gateway.identity.keys import BadKey, KeySet
 
 REFRESH_S_MAX = 300.0
+
+# Documents up to this size are read in about a millisecond.
+READ_ON_LOOP_BYTES_MAX = 16_384
 
 # The background refresh comes before the set is due, so that no request meets a set that is.
 _EARLY = 0.75
@@ -189,7 +193,7 @@ class JwksSource:
         asked_s = self._clock()
         try:
             async with asyncio.timeout(self._fetch_timeout_s):
-                reading = read_jwks(await self._fetch())
+                reading = await _read(await self._fetch())
         except FetchFailed as failed:
             self.failure = failed.code
         except TimeoutError:
@@ -210,3 +214,9 @@ class JwksSource:
             flight = self._join_or_begin()
             if flight is not None:
                 await asyncio.wait({flight}, timeout=self._fetch_timeout_s)
+
+
+async def _read(document: bytes) -> Reading:
+    return (
+        read_jwks(document) if len(document) <= READ_ON_LOOP_BYTES_MAX else await asyncio.to_thread(read_jwks, document)
+    )

@@ -24,6 +24,9 @@ SECRET_BYTES_MIN = 32
 RSA_BITS_MIN = 2048
 RSA_BITS_MAX = 8192
 
+# A smaller exponent is weak, a larger one makes every check slow.
+RSA_EXPONENTS = range(65_537, 2**32)
+
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 
@@ -71,7 +74,7 @@ def pem_key(pem: str | bytes, *, kid: str | None = None) -> Key:
     """A public key from its PEM form: RSA → RS256, P-256 → ES256, Ed25519 → EdDSA.
 
     Raises:
-        BadKey: unreadable, private, of another kind, or RSA outside 2048 to 8192 bits.
+        BadKey: unreadable, private, of another kind, or RSA outside 2048 to 8192 bits or with an unusual exponent.
     """
     raw = pem.encode() if isinstance(pem, str) else pem
     if b"PRIVATE KEY-----" in raw:
@@ -95,6 +98,8 @@ def _algorithm_of(public: PublicKey) -> str:
     if isinstance(public, RSAPublicKey):
         if not RSA_BITS_MIN <= public.key_size <= RSA_BITS_MAX:
             raise BadKey("is RSA outside 2048 to 8192 bits")
+        if public.public_numbers().e not in RSA_EXPONENTS:
+            raise BadKey("is RSA with an exponent below 65537 or of more than 32 bits")
         return "RS256"
     if isinstance(public, EllipticCurvePublicKey):
         if not isinstance(public.curve, SECP256R1):

@@ -35,6 +35,7 @@ class Unverified:
 
     Attributes:
         algorithm: one of `ALGORITHMS`.
+        typed: its header has a `typ`, and a fitting one.
         kid: at most 128 characters, or None.
         issuer: the `iss` claim, not empty.
         expires_at, not_before, issued_at: `exp`, `nbf`, `iat`, seconds since the epoch; the last two may be None.
@@ -42,6 +43,7 @@ class Unverified:
     """
 
     algorithm: str
+    typed: bool
     kid: str | None = field(repr=False)
     issuer: str = field(repr=False)
     expires_at: float
@@ -72,6 +74,7 @@ def preparse(token: str | bytes, *, require_typ: bool = True) -> Unverified:
         raise Unauthenticated("jwt_claim")
     return Unverified(
         algorithm=algorithm,
+        typed="typ" in header,
         kid=kid,
         issuer=_issuer(claims),
         expires_at=expires_at,

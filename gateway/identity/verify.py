@@ -4,7 +4,8 @@
 2. The algorithm is the key's. A token can only agree with it.
 3. What was verified is remembered under the hash of the whole token, and forgotten when it expires or the
    issuer's key set changes.
-4. The wall clock is handed in; the only waiting is for a key set, at most `wait_s` of its source.
+4. What was remembered is still held against the list of revoked tokens, each time.
+5. The wall clock is handed in; the only waiting is for a key set, at most `wait_s` of its source.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from gateway.identity.jwks import JwksSource, SetState
 from gateway.identity.keys import Key, KeySet
 from gateway.identity.preparse import ALGORITHMS, TOKEN_BYTES_MAX, Unverified, preparse
 from gateway.identity.principal import Principal
+from gateway.identity.revocation import RevocationWatch
 
 LEEWAY_S_MAX = 300.0
 CACHE_MAX = 4096
@@ -40,6 +42,7 @@ class Issuer:
         jwks: the provider's key set, or None.
         rules: where the claims say who calls.
         leeway_s: how far clocks may differ, 0 to 300.
+        require_typ: refuse its tokens whose header does not say `JWT` or `at+jwt`.
 
     Raises:
         ValueError: no name, no audience, no key at all, or a leeway out of bounds.
@@ -51,6 +54,7 @@ class Issuer:
     jwks: JwksSource | None = None
     rules: ClaimRules = field(default_factory=ClaimRules)
     leeway_s: float = 30.0
+    require_typ: bool = True
 
     def __post_init__(self) -> None:
         if not self.name or not self.audiences or not all(self.audiences):
@@ -74,6 +78,7 @@ class _Verified:
     principal: Principal
     issuer: Issuer
     not_before: float
+    issued_at: float | None
     generation: int | None
 
 
@@ -85,16 +90,16 @@ class Verifier:
         issuers: Iterable[Issuer],
         *,
         clock: Callable[[], float] = time.time,
-        require_typ: bool = True,
         cache_max: int = CACHE_MAX,
+        revocations: RevocationWatch | None = None,
     ) -> None:
-        """Take over `issuers`; `start` and `close` reach their key sets.
+        """Take over `issuers` and `revocations`; `start` and `close` reach them.
 
         Args:
             issuers: at least one, each name once.
             clock: seconds since the epoch.
-            require_typ: refuse tokens whose header does not say `JWT` or `at+jwt`.
             cache_max: how many verified tokens are remembered; 0 for none.
+            revocations: the tokens that were taken back; None where nobody can do that.
 
         Raises:
             ValueError: no issuer, or two of one name.
@@ -104,18 +109,22 @@ class Verifier:
         if not listed or len(self._issuers) != len(listed):
             raise ValueError("at least one issuer is needed, and each only once")
         self._clock = clock
-        self._require_typ = require_typ
         self._cache_max = cache_max
+        self._revocations = revocations
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def start(self) -> None:
-        """Fetch every key set once and keep them fresh; a provider that is away is no error."""
+        """Fetch every key set and the revocations once and keep them fresh; who is away is no error."""
+        if self._revocations is not None:
+            await self._revocations.start()
         for issuer in self._issuers.values():
             if issuer.jwks is not None:
                 await issuer.jwks.start()
 
     async def close(self) -> None:
-        """End every task of every key set."""
+        """End every task of every key set and of the revocations."""
+        if self._revocations is not None:
+            await self._revocations.close()
         for issuer in self._issuers.values():
             if issuer.jwks is not None:
                 await issuer.jwks.close()
@@ -125,7 +134,12 @@ class Verifier:
         return {issuer.name: _state(issuer) for issuer in self._issuers.values()}
 
     def verify_cached(self, token: str) -> Principal | None:
-        """The Principal of a token verified before and still valid; None means: ask `verify`. Never waits."""
+        """The Principal of a token verified before and still valid; None means: ask `verify`. Never waits.
+
+        Raises:
+            Unauthenticated: it was revoked since.
+            IdentityUnavailable: nobody knows whether it was.
+        """
         digest = _digest(token)
         seen = self._verified.get(digest) if digest is not None else None
         if digest is None or seen is None:
@@ -135,7 +149,7 @@ class Verifier:
             del self._verified[digest]
             return None
         self._verified.move_to_end(digest)
-        return seen.principal
+        return self._unrevoked(seen)
 
     async def verify(self, token: str) -> Principal:
         """The Principal that `token` proves.
@@ -146,15 +160,17 @@ class Verifier:
         Raises:
             Unauthenticated: it proves nothing; `code` says which check failed.
             TenantInvalid: it is valid, but its tenant, team or user is not a legal name.
-            IdentityUnavailable: no key set could be fetched yet.
+            IdentityUnavailable: no key set could be fetched yet, or nobody knows what is revoked.
         """
         known = self.verify_cached(token)
         if known is not None:
             return known
-        parsed = preparse(token, require_typ=self._require_typ)
+        parsed = preparse(token, require_typ=False)
         issuer = self._issuers.get(parsed.issuer)
         if issuer is None:
             raise Unauthenticated("jwt_iss")
+        if issuer.require_typ and not parsed.typed:
+            raise Unauthenticated("jwt_typ")
         found = await _find_key(issuer, parsed)
         if not _is_signed(token, found.key):
             raise Unauthenticated("jwt_signature")
@@ -163,8 +179,14 @@ class Verifier:
         if not not_before <= self._clock() < parsed.expires_at + issuer.leeway_s:
             raise Unauthenticated("jwt_time")
         principal = read_principal(parsed.claims, issuer.rules, expires_at=parsed.expires_at)
-        self._remember(token, _Verified(principal, issuer, not_before, found.generation))
-        return principal
+        verified = _Verified(principal, issuer, not_before, parsed.issued_at, found.generation)
+        self._remember(token, verified)
+        return self._unrevoked(verified)
+
+    def _unrevoked(self, verified: _Verified) -> Principal:
+        if self._revocations is not None:
+            self._revocations.refuse(verified.principal, issued_at=verified.issued_at)
+        return verified.principal
 
     def _remember(self, token: str, verified: _Verified) -> None:
         digest = _digest(token)

@@ -14,6 +14,10 @@ from gateway.ledger.window import Span
 PREFIX = "dgw"
 TENANTS = f"{PREFIX}:tenants"
 
+# The list of revoked tokens and its journal share a slot of their own: no tenant's name holds an `@`.
+REVOKED = f"{PREFIX}:{{@revoked}}:list"
+REVOKED_JOURNAL = f"{PREFIX}:{{@revoked}}:journal"
+
 
 def record(tenant: str, hold_id: str) -> str:
     """The hold's own record."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gateway.errors import BadBody
 
-FIELDS_MAX = 1_000
+# Some readers stop at so many fields without a word, and take defaults for the rest.
+FIELDS_MAX = 128
 
 _UTF8 = frozenset({b"utf-8", b"utf8"})
 
@@ -28,12 +29,14 @@ class Part:
         filename: of `filename=`, None when there is none.
         starred: there is a `filename*=`, which readers treat differently.
         content_type: the part's own Content-Type, None when there is none.
+        shadowed: its header holds a second name for readers who merely search.
     """
 
     content: memoryview
     filename: str | None = None
     starred: bool = False
     content_type: str | None = None
+    shadowed: bool = False
 
 
 # JSON gives str, Number, bool, None, list and (for objects) tuple; a form gives bytes, still percent-encoded;
@@ -45,7 +48,7 @@ Field = tuple[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of a body, at most 1,000, in order.
+    """The fields of a body, at most 128, in order.
 
     Attributes:
         read: what every reader sees.

@@ -10,6 +10,7 @@ from gateway.parse.names import NAME_CHARS_MAX
 
 # Three escaped bytes, nine characters, is the longest way to write one of the longest legal name's characters.
 _NAME_BYTES_MAX = NAME_CHARS_MAX * 9
+_SEMICOLONS_MAX = 1_000
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -27,13 +28,14 @@ _BASE64_ESCAPES = tuple(
 def read_form(body: bytes) -> Fields:
     """The fields of an urlencoded `body`, values still encoded.
 
-    Its shadows are the names that a reader who also splits at `;` would see.
+    An English word that hides behind escapes stays as written: not every reader decodes names. The shadows are the
+    names that a reader who also splits at `;` would see.
 
     Raises:
-        BadBody: more than 1,000 fields; a NUL; a name that is too long, holds a raw control character, a broken
-            escape or no UTF-8; a body that is really JSON or multipart.
+        BadBody: more than 128 fields or 1,000 semicolons; a NUL; a name that is too long, holds a raw control
+            character, a broken escape or no UTF-8; a body that is really JSON or multipart.
     """
-    if body.count(b"&") >= FIELDS_MAX or body.count(b";") >= FIELDS_MAX:
+    if body.count(b"&") >= FIELDS_MAX or body.count(b";") >= _SEMICOLONS_MAX:
         raise BadBody("the form has too many fields")
     if b"\x00" in body or _OTHER_BODY.match(body):
         raise BadBody("the body is no form")
@@ -50,7 +52,8 @@ def _field(piece: bytes) -> Field:
     if name is None:
         raise BadBody("a field's name is not percent-encoded UTF-8")
     refuse_other_charset(name, value)
-    return name, value
+    hidden = b"%" in raw and name.isascii() and name.isidentifier()
+    return raw.decode() if hidden else name, value
 
 
 def _shadows(pieces: list[bytes]) -> Iterator[str]:

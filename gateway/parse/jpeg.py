@@ -1,6 +1,10 @@
 """JPEG: a walk from segment to segment. Thumbnails inside a segment are never looked at.
 
 The walk goes on after the first scan, because readers take the last of two frame headers.
+
+Phones write several pictures into one file: behind the first one a preview, or a map of its brightness. Such a file
+says so in a segment of its own. Its size is the first picture's as long as no other one is larger: whichever a reader
+takes, the price is enough.
 """
 
 import re
@@ -24,22 +28,45 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SKIPPED = frozenset({0xC4, 0xCC, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 
 _SEGMENTS_MAX = 4_096
+_SEARCHED_BYTES = 262_144
+_FURTHER_MAX = 8
+
+_START = b"\xff\xd8"
+_SEVERAL_PICTURES = b"MPF\x00"
 
 
 def jpeg_size(view: memoryview) -> tuple[Size, int]:
     """The size of the JPEG in `view`, and where it ends. Orientation is not applied: it leaves the area as it is.
 
+    Of a file that says it has several pictures, the size is the first one's, and the end that of the last one which
+    follows at once.
+
     Raises:
         ImageRefused: `truncated` (also without an end marker), `header` (bytes between segments, a scan before its
             frame, a frame that contradicts itself), `dimensions`, `two_sof`, `marker` (one that no plain picture has),
-            `type` (several pictures in one file), `segments` (too many).
+            `type` (several pictures in one file: more than nine, or the first is not the largest), `segments` (too
+            many). All of it counts for each further picture too.
     """
+    size, end, several = _picture(view, 0)
+    further = 0
+    # Anything but a picture is data behind the end, for which `images` has a bound.
+    while several and view[end : end + len(_START)] == _START:
+        another, end, _ = _picture(view, end)
+        further += 1
+        if another.pixels > size.pixels or further > _FURTHER_MAX:
+            raise ImageRefused("type")
+    return size, end
+
+
+def _picture(view: memoryview, start: int) -> tuple[Size, int, bool]:
+    """Size and end of the picture that begins at `start`, and whether it says that others follow."""
+    several = False
     size: Size | None = None
-    pattern, at = _NEXT, 2
+    pattern, at = _NEXT, start + len(_START)
     for _ in range(_SEGMENTS_MAX):
         marker, at = _next(view, at, pattern)
         if marker == _EOI and pattern is _NEXT_IN_SCAN and size is not None:
-            return size, at
+            return size, at, several
         end = _segment_end(view, at, marker)
         if marker in _FRAMES:
             if size is not None:
@@ -49,19 +76,30 @@ def jpeg_size(view: memoryview) -> tuple[Size, int]:
             if size is None:
                 raise ImageRefused("header")
             pattern = _NEXT_IN_SCAN
-        elif marker == _APP2 and bytes(view[at + 2 : at + 6]) == b"MPF\x00":
-            raise ImageRefused("type")
+        elif marker == _APP2:
+            several = several or bytes(view[at + 2 : at + 6]) == _SEVERAL_PICTURES
         at = end
     raise ImageRefused("segments")
 
 
 def _next(view: memoryview, at: int, pattern: re.Pattern[bytes]) -> tuple[int, int]:
     """The next marker from `at` on, and where it ends."""
-    found = pattern.match(view, at) if pattern is _NEXT else pattern.search(view, at)
+    found = _NEXT.match(view, at) if pattern is _NEXT else _searched(view, at)
     if found is None:
         between = pattern is _NEXT and at < len(view) and view[at] != 0xFF  # noqa: PLR2004 - what every marker starts with
         raise ImageRefused("header" if between else "truncated")
     return view[found.end() - 1], found.end()
+
+
+def _searched(view: memoryview, at: int) -> re.Match[bytes] | None:
+    """The next marker inside a scan, looked for piece by piece: one long search would let no other thread run."""
+    while at < len(view):
+        found = _NEXT_IN_SCAN.search(view, at, at + _SEARCHED_BYTES)
+        if found is not None:
+            return found
+        # A marker is two bytes; the next piece begins with the last byte of this one.
+        at += _SEARCHED_BYTES - 1
+    return None
 
 
 def _segment_end(view: memoryview, at: int, marker: int) -> int:

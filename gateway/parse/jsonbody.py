@@ -37,7 +37,7 @@ def read_json(body: bytes) -> Fields:
 
     Raises:
         BadBody: no such object in UTF-8 without a byte order mark; NaN or Infinity; nested deeper than 8 levels; more
-            than 1,000 members or 10,000 commas; a number of more than 128 characters.
+            than 128 members or 10,000 commas; a number of more than 128 characters.
     """
     if body.count(b",") > COMMAS_MAX:
         raise BadBody("the JSON has too many members")

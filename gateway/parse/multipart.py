@@ -18,8 +18,10 @@ _CHARSET_BYTES_MAX = 16
 def read_multipart(body: bytes, boundary: str) -> Fields:
     """The parts of a multipart `body`, as views into it.
 
+    Its shadows are the names that a reader who merely searches the parts' headers would find too.
+
     Raises:
-        BadBody: no parts or more than 1,000; text before the first or after the last delimiter; no last delimiter; a
+        BadBody: no parts or more than 128; text before the first or after the last delimiter; no last delimiter; a
             delimiter that is not alone on its line; a header above 8 KiB or unreadable (see `read_part_header`).
     """
     delimiter = b"--" + boundary.encode("ascii")
@@ -28,6 +30,7 @@ def read_multipart(body: bytes, boundary: str) -> Fields:
     if not body.startswith(delimiter, at):
         raise BadBody("the body does not start with the multipart boundary")
     fields: list[Field] = []
+    shadows: list[str] = []
     while body.startswith(_CRLF, at + len(delimiter)):
         start = at + len(delimiter) + 2
         at = body.find(delimiter, at + 1)
@@ -35,13 +38,13 @@ def read_multipart(body: bytes, boundary: str) -> Fields:
             raise BadBody("the last multipart boundary is missing")
         if at - 2 < start or not body.startswith(_CRLF, at - 2):
             raise BadBody("the multipart boundary stands where it delimits nothing")
-        fields.append(_part(body, view, start, at - 2))
+        fields.append(_part(body, view, start, at - 2, shadows))
         if len(fields) > FIELDS_MAX:
             raise BadBody("the body has too many parts")
     _refuse_more(body, delimiter, at)
     if not fields:
         raise BadBody("the body has no parts")
-    return Fields(fields)
+    return Fields(fields, shadows)
 
 
 def _refuse_more(body: bytes, delimiter: bytes, at: int) -> None:
@@ -53,11 +56,12 @@ def _refuse_more(body: bytes, delimiter: bytes, at: int) -> None:
         raise BadBody("something follows the last multipart boundary")
 
 
-def _part(body: bytes, view: memoryview, start: int, stop: int) -> Field:
+def _part(body: bytes, view: memoryview, start: int, stop: int, shadows: list[str]) -> Field:
     end = body.find(_END_OF_HEADER, start, min(stop, start + HEADER_BYTES_MAX + len(_END_OF_HEADER)))
     if end < 0:
         raise BadBody("a part has no header, or one of more than 8 KiB")
     content = view[end + len(_END_OF_HEADER) : stop]
     header = read_part_header(body[start:end], len(content))
+    shadows += header.shadows
     refuse_other_charset(header.name, bytes(content[:_CHARSET_BYTES_MAX]))
-    return header.name, Part(content, header.filename, header.starred, header.content_type)
+    return header.name, Part(content, header.filename, header.starred, header.content_type, bool(header.shadows))

@@ -8,11 +8,18 @@ from gateway.errors import BadBody
 HEADER_BYTES_MAX = 8_192
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - HTTP's word for a word, not a secret
-_LINE = re.compile(rf"({_TOKEN}):(.*)", re.ASCII)
-_PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_TOKEN})=(?:({_TOKEN})|"([^"]*)")', re.ASCII)
+# Fewer characters than HTTP allows: at others some readers stop without a word.
+_LINE = re.compile(r"([A-Za-z0-9-]+):(.*)", re.ASCII)
+# A tab is no blank to every reader.
+_PARAMETER = re.compile(rf' *; *({_TOKEN})=(?:({_TOKEN})|"([^"]*)")', re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # What stands inside quotes is a parameter of its own to a reader who splits at semicolons first.
 _HIDDEN_NAME = re.compile(r";\s*name\b", re.IGNORECASE)
+# Some readers search the whole header for a name, wherever it stands.
+_ANY_NAME = re.compile(r'name[ \t]*\*?[ \t]*=(?=[ \t]*"?([^";]*))', re.IGNORECASE)
+_FURTHER_WORDS = re.compile(r"[\s,].*", re.DOTALL)
+_SHADOWS_MAX = 8
+_SHADOW_CHARS_MAX = 256
 # Blanks behind a value belong to it for readers who cut only at the front.
 _TRAILING = re.compile(r"[^ \t][ \t]+\Z")
 # `=?utf-8?q?steps?=` is `steps` to readers made for mail.
@@ -31,12 +38,14 @@ class PartHeader:
         filename: of `filename=`, None when there is none.
         starred: there is a `filename*=`.
         content_type: as written, None when there is none.
+        shadows: further names that readers who merely search would find.
     """
 
     name: str
     filename: str | None
     starred: bool
     content_type: str | None
+    shadows: tuple[str, ...] = ()
 
 
 def read_part_header(block: bytes, content_bytes: int) -> PartHeader:
@@ -44,7 +53,8 @@ def read_part_header(block: bytes, content_bytes: int) -> PartHeader:
 
     Raises:
         BadBody: not exactly one readable Content-Disposition; folded lines, lone CR or LF, control characters, no
-            UTF-8; a transfer encoding, content encoding or nested message; a Content-Length that is not true.
+            UTF-8; a transfer encoding, content encoding or nested message; a Content-Length that is not true; more than
+            eight further names.
     """
     found = _lines(block)
     if "content-disposition" not in found:
@@ -57,7 +67,24 @@ def read_part_header(block: bytes, content_bytes: int) -> PartHeader:
     if content_type is not None and content_type.lower().startswith(("multipart/", "message/")):
         raise BadBody("a part must not be a message of its own")
     parameters = _disposition(found["content-disposition"])
-    return PartHeader(parameters["name"], parameters.get("filename"), "filename*" in parameters, content_type)
+    return PartHeader(
+        parameters["name"],
+        parameters.get("filename"),
+        "filename*" in parameters,
+        content_type,
+        _shadows(found, parameters),
+    )
+
+
+def _shadows(found: dict[str, str], parameters: dict[str, str]) -> tuple[str, ...]:
+    elsewhere = [value for name, value in found.items() if name != "content-disposition"]
+    elsewhere += [value for name, value in parameters.items() if name != "name"]
+    names = [name.strip() for text in elsewhere for name in _ANY_NAME.findall(text)]
+    if len(names) > _SHADOWS_MAX:
+        raise BadBody("a part's header holds too many names")
+    # Longer ones are prose: no reader folds them into the short name of a parameter.
+    short = [name for name in names if len(name) <= _SHADOW_CHARS_MAX]
+    return (*short, *(_FURTHER_WORDS.sub("", name) for name in short))
 
 
 def _lines(block: bytes) -> dict[str, str]:

@@ -80,6 +80,8 @@ def _text_of_form(name: str, raw: bytes) -> str:
 def _text_of_part(name: str, part: Part) -> str:
     if part.filename is not None or part.starred:
         raise BadParameter(name, "must be a plain form field, not a file")
+    if part.shadowed:
+        raise BadParameter(name, "must be a form field of one name")
     if len(part.content) > TEXT_BYTES_MAX:
         raise BadParameter(name, "must be short text")
     if part.content_type is not None:

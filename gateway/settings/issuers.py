@@ -115,15 +115,27 @@ class Issuer(Rules):
 class Jwks(Rules):
     """How key sets are fetched."""
 
-    refresh_s: Seconds = Field(default=300.0, ge=1, le=86_400, description="Seconds between two fetches.")
+    refresh_s: Seconds = Field(
+        default=300.0, ge=1, le=300, description="Seconds between two fetches; a removed key is refused within them."
+    )
     cooldown_s: Seconds = Field(
-        default=30.0, ge=1, le=3600, description="Seconds an unknown kid must wait before it causes a fetch."
+        default=30.0,
+        ge=1,
+        le=300,
+        description="Seconds an unknown kid must wait before it causes a fetch; ≤ refresh_s.",
     )
     stale_max_s: Seconds = Field(
         default=86_400.0, le=604_800, description="Seconds an old key set is used while fetching fails; ≥ refresh_s."
     )
     timeout_s: Seconds = Field(default=5.0, gt=0, le=60, description="Seconds for one fetch.")
     allow_http: bool = Field(default=False, description="Allow an http:// jwks_url: for tests only.")
+
+    @field_validator("cooldown_s")
+    @classmethod
+    def _within_refresh(cls, value: float, known: ValidationInfo) -> float:
+        if value > known.data.get("refresh_s", value):
+            raise refuse("must be at most refresh_s", "it would keep removed keys in use")
+        return value
 
     @field_validator("stale_max_s")
     @classmethod
@@ -133,10 +145,29 @@ class Jwks(Rules):
         return value
 
 
+class Revocations(Rules):
+    """How fast a gateway learns which tokens were revoked."""
+
+    poll_s: Seconds = Field(default=0.5, ge=0.05, le=5, description="Seconds between two looks at the list.")
+    stale_max_s: Seconds = Field(
+        default=5.0, ge=1, le=300, description="Seconds without an answer after which no token is believed; ≥ 2 poll_s."
+    )
+
+    @field_validator("stale_max_s")
+    @classmethod
+    def _outlives_a_poll(cls, value: float, known: ValidationInfo) -> float:
+        if value < 2 * known.data.get("poll_s", 0):
+            raise refuse("must be at least twice poll_s", "one slow answer would turn everybody away")
+        return value
+
+
 class Identity(Rules):
     """Whose tokens are believed."""
 
     jwks: Jwks = Field(default_factory=Jwks, description="How key sets are fetched.")
+    revocations: Revocations = Field(
+        default_factory=Revocations, description="How fast a gateway learns which tokens were revoked."
+    )
     issuers: tuple[Issuer, ...] = Field(min_length=1, max_length=64, description="The issuers of tokens.")
 
     @field_validator("issuers")

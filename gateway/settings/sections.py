@@ -230,7 +230,6 @@ class Logs(Rules):
     """What is logged."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe level.")
-    prompts: bool = Field(default=False, description="Whether log lines may carry prompts.")
 
 
 class GatewayFile(Rules):

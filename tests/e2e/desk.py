@@ -25,8 +25,13 @@ class Ran:
 
 async def run(config: Path, environ: Mapping[str, str], *words: str) -> Ran:
     """`dezgo-gateway ledger …` in a process of its own."""
+    return await run_command(config, environ, "ledger", *words)
+
+
+async def run_command(config: Path, environ: Mapping[str, str], *words: str) -> Ran:
+    """`dezgo-gateway …` in a process of its own."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "ledger", *words, "--config", str(config)),
+        *(sys.executable, "-m", "gateway", *words, "--config", str(config)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
@@ -46,11 +51,15 @@ class Desk:
     config: Path
 
     async def __call__(self, *words: str, name: str = "rich") -> Ran:
+        tenant = () if words[0] == "audit" else ("--tenant", self.here.tenant(name))
+        return await self.command("ledger", *words, *tenant)
+
+    async def command(self, *words: str) -> Ran:
+        """Any command, with the world's configuration and secrets."""
         key = self.here.settings.secrets.upstream_key
         assert key is not None
         environ = {"DEZGO_API_KEY": key.get_secret_value(), "TOKEN_SECRET": self.here._secret}
-        tenant = () if words[0] == "audit" else ("--tenant", self.here.tenant(name))
-        ran = await run(self.config, environ, *words, *tenant)
+        ran = await run_command(self.config, environ, *words)
         self.here.canary.look("command", ran.out + ran.err)
         return ran
 

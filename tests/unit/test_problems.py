@@ -114,7 +114,7 @@ def document(problem: Problem) -> dict[str, Any]:
 
 def all_below(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
     for narrower in kind.__subclasses__():
-        if narrower.__module__ in (errors.__name__, once.__name__):
+        if narrower.__module__.startswith((errors.__name__, once.__name__)):
             yield narrower
             yield from all_below(narrower)
 

@@ -43,6 +43,8 @@ BAD_JWKS: dict[str, dict[str, object]] = {
     "RSA of 9 kilobits": jwk_of(RSA, n=base64url.encode(b"\xff" * 1152)),
     "even exponent": jwk_of(RSA, e="Ag"),
     "exponent 1": jwk_of(RSA, e="AQ"),
+    "exponent 3": jwk_of(RSA, e="Aw"),
+    "exponent of 33 bits": jwk_of(RSA, e=base64url.encode((2**32 + 1).to_bytes(5, "big"))),
     "padded number": jwk_of(RSA, e="AQAB===="),
     "number is a number": jwk_of(RSA, e=65537),
     "no modulus": jwk_of(RSA, n=None),

@@ -1,14 +1,16 @@
 """The source's own task: it refreshes ahead of time, and nothing of it outlives `close`."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.errors import IdentityUnavailable
+from gateway.identity.jwk import Reading, read_jwks
 from gateway.identity.jwks import FetchFailed, JwksSource, SetState
 from tests.unit.identity.providers import NEW, OLD, House, Provider
-from tests.unit.identity.tokens import ISSUER, jwks_of
+from tests.unit.identity.tokens import ISSUER, jwk_of, jwks_of, signer
 
 
 @pytest.fixture
@@ -81,3 +83,21 @@ async def test_closing_while_starting_leaves_no_task_behind(house: House) -> Non
 async def test_times_that_would_break_a_promise_are_refused(times: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"refresh_s|above"):
         JwksSource(Provider(OLD), **times)  # type: ignore[arg-type] # the wrong time is the parameter
+
+
+@pytest.mark.parametrize(("keys", "beside"), [(1, False), (100, True)])
+async def test_a_large_document_is_read_beside_the_loop(
+    house: House, monkeypatch: pytest.MonkeyPatch, keys: int, beside: bool
+) -> None:
+    threads: list[int] = []
+
+    def reading(document: bytes) -> Reading:
+        threads.append(threading.get_ident())
+        return read_jwks(document)
+
+    monkeypatch.setattr("gateway.identity.jwks.read_jwks", reading)
+    many = [jwk_of(signer("rsa"), kid=f"k{number}") for number in range(1, keys)]
+    house.provider.answer = jwks_of(OLD, *many)
+    assert (await house.verify(OLD)).tenant == "acme"
+    assert (threads != [threading.get_ident()]) == beside
+    assert len(threads) == 1

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -39,8 +40,9 @@ SECRET_KEY = signer("secret").verifying
 
 def verifier(*keys: Key, clock: Clock | None = None, cache_max: int = 8, require_typ: bool = True) -> Verifier:
     issuer = Issuer(ISSUER, frozenset({AUDIENCE, "second"}), KeySet.of(keys or (SECRET_KEY,)), leeway_s=LEEWAY_S)
+    issuer = replace(issuer, require_typ=require_typ)
     stranger = Issuer(OTHER, frozenset({AUDIENCE}), KeySet.of([signer("rsa", name="b").verifying]))
-    return Verifier([issuer, stranger], clock=clock or Clock(NOW), cache_max=cache_max, require_typ=require_typ)
+    return Verifier([issuer, stranger], clock=clock or Clock(NOW), cache_max=cache_max)
 
 
 def minted(key: SigningKey, issuer: str = ISSUER, tenant: str = "acme") -> str:
@@ -177,6 +179,15 @@ async def test_a_valid_token_with_an_illegal_tenant_names_the_claim() -> None:
     assert await code(token(claims={"methods": "all"})) == "jwt_claim"
     assert await code(token(header={"typ": "JWE"})) == "jwt_typ"
     assert (await verifier(require_typ=False).verify(token(without=("typ",)))).tenant == "acme"
+
+
+async def test_an_issuer_without_typ_frees_no_other_issuer() -> None:
+    bare = token(without=("typ",))
+    lax = Issuer(OTHER, frozenset({AUDIENCE}), KeySet.of([SECRET_KEY]), require_typ=False)
+    strict = Issuer(ISSUER, frozenset({AUDIENCE}), KeySet.of([SECRET_KEY]))
+    judge = Verifier([lax, strict], clock=Clock(NOW))
+    assert await code(bare, judge) == "jwt_typ"
+    assert (await judge.verify(token(claims={"iss": OTHER}, without=("typ",)))).tenant == "acme"
 
 
 async def test_a_verified_token_is_remembered_until_exactly_its_expiry() -> None:

@@ -106,7 +106,7 @@ def mail_reader(body: bytes) -> list[Pair] | None:
     return pairs
 
 
-_NAME = re.compile(rb'name="?([^";]*)"?', re.IGNORECASE)
+_NAME = re.compile(rb'name="?([^";\r\n]*)"?', re.IGNORECASE)
 
 
 def searching_reader(body: bytes) -> list[Pair] | None:
@@ -175,12 +175,14 @@ def aiohttp_reader(runner: asyncio.Runner) -> Reader:
     return read
 
 
-def disagreements(method: Method, body: bytes, readers: Iterable[Reader], priced: Seen) -> list[str]:
+def disagreements(
+    method: Method, body: bytes, readers: Iterable[Reader], priced: Seen, merges: Iterable[Merge] = MERGES
+) -> list[str]:
     """Which readers see other priced values than `priced`, by name. Empty text and None both mean the default."""
     found: list[str] = []
     for reader in readers:
         pairs = reader(body)
-        for merge in MERGES if pairs is not None else ():
+        for merge in merges if pairs is not None else ():
             seen = merge(pairs or ())
             values = {name: _meaning(seen.get(name)) for name in method.parameters}
             if values != {name: _meaning(priced.get(name)) for name in method.parameters}:

@@ -22,7 +22,8 @@ from gateway.parse.formbody import decoded, decoded_base64, read_form
         (b"&&a=1&", [("a", b"1")]),
         (b"a=b=c", [("a", b"b=c")]),
         (b"a+b=1", [("a b", b"1")]),
-        (b"%61=%zz", [("a", b"%zz")]),
+        (b"%61=%zz", [("%61", b"%zz")]),
+        (b"a%5B%5D=1", [("a[]", b"1")]),
         (b"a=100%&b=\xff", [("a", b"100%"), ("b", b"\xff")]),
         (b"%E6%8F%90=1", [("提", b"1")]),
         ("提=1".encode(), [("提", b"1")]),
@@ -47,7 +48,7 @@ def test_names_are_decoded_and_values_are_left_alone(body: bytes, fields: list[t
         pytest.param(b"a\nb=1", id="raw newline in a name"),
         pytest.param(b"a=1\x00&b=2", id="raw NUL"),
         pytest.param(b"n" * 3000 + b"=1", id="long name"),
-        pytest.param(b"a=1&" * 1000, id="1,001 fields"),
+        pytest.param(b"a=1&" * 128 + b"a=1", id="129 fields"),
         pytest.param(b"a=" + b";" * 1000, id="1,000 semicolons"),
         pytest.param(b'{"steps": 30}', id="JSON"),
         pytest.param(b' \r\n[{"steps": 30}]', id="JSON behind blanks"),
@@ -126,4 +127,4 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         fields = read_form(body).read
     except BadBody:
         return
-    assert len(fields) <= 1000
+    assert len(fields) <= 128

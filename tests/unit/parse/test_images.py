@@ -115,8 +115,12 @@ def test_a_bomb_is_refused_by_its_header_without_unpacking() -> None:
     assert peak_bytes < 1_000_000
 
 
-def test_a_multi_picture_file_of_a_real_encoder_is_refused() -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+@pytest.mark.parametrize(("further", "outcome"), [((8, 8), Size(8, 8)), ((4, 2), Size(8, 8)), ((9, 8), "type")])
+def test_a_multi_picture_file_of_a_real_encoder_has_the_size_of_its_first_and_largest(
+    further: tuple[int, int], outcome: Size | str
+) -> None:
+    frames = [Image.new("RGB", sides, "red") for sides in ((8, 8), further)]
     written = io.BytesIO()
     frames[0].save(written, "MPO", save_all=True, append_images=frames[1:])
-    assert _outcome(written.getvalue()) == "type"
+    assert _outcome(written.getvalue()) == outcome
+    assert Image.open(written).size == (8, 8)

@@ -12,6 +12,10 @@ from tests.unit.parse.pictures import EOI, SOI, SOS, encoded, jpeg, noisy, segme
 
 AREA = 4096 * 4096
 
+# What phones write: a first picture that says that others follow.
+SEVERAL = jpeg(segment(0xE2, b"MPF\x00II*\x00"), sof(9, 9), SOS)
+LARGE_PREVIEW = jpeg(sof(9, 9), SOS, b"\x55" * 100_000)
+
 
 @pytest.mark.parametrize(
     "options",
@@ -90,7 +94,12 @@ def test_several_scans_with_tables_between_them_are_one_picture() -> None:
         pytest.param(SOI + sof(9, 9) + SOS, "truncated", id="no end marker"),
         pytest.param(jpeg(sof(9, 9)), "marker", id="no scan"),
         pytest.param(jpeg(sof(65_500, 65_500), SOS), "area", id="too large"),
-        pytest.param(jpeg(segment(0xE2, b"MPF\x00xx"), sof(9, 9), SOS), "type", id="several pictures"),
+        pytest.param(SEVERAL + jpeg(sof(9, 10), SOS), "type", id="a larger second picture"),
+        pytest.param(SEVERAL + jpeg(sof(9, 9), SOS) * 9, "type", id="ten pictures"),
+        pytest.param(SEVERAL + jpeg(sof(9, 9), SOS)[:-2], "truncated", id="a second picture without end"),
+        pytest.param(SEVERAL + jpeg(sof(9, 9), sof(8, 8), SOS), "two_sof", id="a second picture of two frames"),
+        pytest.param(SEVERAL + jpeg(sof(9, 9), SOS) + b"x" * 65_537, "trailing", id="a film behind two pictures"),
+        pytest.param(jpeg(sof(9, 9), SOS) + LARGE_PREVIEW, "trailing", id="a second picture nobody announced"),
         pytest.param(jpeg(*[segment(0xE5, b"")] * 5000, sof(9, 9), SOS), "segments", id="thousands of segments"),
         pytest.param(jpeg(sof(9, 9), SOS) + b"x" * 65_537, "trailing", id="long tail"),
         pytest.param(SOI + b"\xff" * 100, "truncated", id="only fill bytes"),
@@ -100,6 +109,33 @@ def test_a_jpeg_that_can_be_read_in_two_ways_is_refused(file: bytes, reason: str
     with pytest.raises(ImageRefused) as refusal:
         image_size(file, pixels_max=AREA)
     assert refusal.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(jpeg(sof(3, 3), SOS), id="a preview"),
+        pytest.param(LARGE_PREVIEW * 2, id="two of 100 KB"),
+        pytest.param(jpeg(sof(9, 9), SOS) * 8, id="eight"),
+        pytest.param(jpeg(sof(3, 3), SOS) + b"x" * 65_536, id="a preview, and a trailer of the phone's maker"),
+        pytest.param(b"x" * 65_536, id="only a trailer"),
+    ],
+)
+def test_a_photo_of_a_phone_has_the_size_of_its_first_picture(behind: bytes) -> None:
+    assert image_size(SEVERAL + behind, pixels_max=AREA) == Size(9, 9)
+
+
+@pytest.mark.parametrize("before_end", range(-3, 4))
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_marker_across_two_pieces_of_a_long_scan_is_found(
+    monkeypatch: pytest.MonkeyPatch, before_end: int, pieces: int
+) -> None:
+    monkeypatch.setattr("gateway.parse.jpeg._SEARCHED_BYTES", 1_000)
+    scan = b"\x55" * (1_000 * pieces - 13 + before_end)
+    assert image_size(jpeg(sof(9, 9), SOS, scan), pixels_max=AREA) == Size(9, 9)
+    with pytest.raises(ImageRefused, match="two_sof"):
+        image_size(jpeg(sof(9, 9), SOS, scan, sof(9, 9)), pixels_max=AREA)
 
 
 def test_what_follows_the_end_marker_does_not_count() -> None:

@@ -57,7 +57,7 @@ from gateway.parse.jsonbody import read_json
         pytest.param(b'{"a":' * 100_000, id="100,000 unclosed objects"),
         pytest.param(b"[" * 9 + b'"' + b'\\"' * 100_000, id="unterminated text of quotes"),
         pytest.param(b"[]" * 500_000, id="a million brackets"),
-        pytest.param(b"{" + b",".join(b'"%d":1' % n for n in range(1001)) + b"}", id="1,001 members"),
+        pytest.param(b"{" + b",".join(b'"%d":1' % n for n in range(129)) + b"}", id="129 members"),
         pytest.param(b'{"a":[' + b"1," * 10_001 + b"1]}", id="10,001 commas"),
         pytest.param(b"--x\r\nContent-Disposition: form-data", id="multipart"),
         pytest.param(b"steps=30&prompt=x", id="urlencoded"),
@@ -98,9 +98,9 @@ def test_brackets_inside_text_are_no_nesting(value: str) -> None:
     assert read_json(body).read[0] == ("prompt", value)
 
 
-def test_eight_levels_and_a_thousand_members_pass() -> None:
+def test_eight_levels_and_128_members_pass() -> None:
     assert read_json(b'{"a":' + b"[" * 7 + b"]" * 7 + b"}").read
-    assert len(read_json(json.dumps({str(n): 1 for n in range(1000)}).encode()).read) == 1000
+    assert len(read_json(json.dumps({str(n): 1 for n in range(128)}).encode()).read) == 128
 
 
 TREES = st.recursive(

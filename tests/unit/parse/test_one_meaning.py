@@ -3,12 +3,13 @@
 import asyncio
 import json
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
 from gateway.pricing.job import Job
-from tests.unit.parse import readers
+from tests.unit.parse import readers, servers
 from tests.unit.parse.methods import FORM, JSON, TEXT, read
 
 MULTIPART = "multipart/form-data; boundary=x"
@@ -57,7 +58,8 @@ def _holds(content_type: str, body: bytes, found_by: list[readers.Reader]) -> No
         event(f"refused: {error.reason}")
         return
     event("accepted")
-    assert readers.disagreements(TEXT, body, found_by, _asked(job)) == []
+    merges = (*readers.MERGES, *servers.MERGES)
+    assert readers.disagreements(TEXT, body, found_by, _asked(job), merges) == []
 
 
 @settings(max_examples=300)
@@ -67,7 +69,7 @@ def _holds(content_type: str, body: bytes, found_by: list[readers.Reader]) -> No
 )
 def test_json(members: list[tuple[str, object]], codec: str) -> None:
     text = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in members)
-    _holds(JSON, f"{{{text}}}".encode(codec), [readers.json_reader])
+    _holds(JSON, f"{{{text}}}".encode(codec), [readers.json_reader, *servers.JSON_READERS])
 
 
 PIECES = st.tuples(
@@ -84,7 +86,8 @@ def test_forms(pieces: list[tuple[str, str, str, str]], escaped: bool) -> None:
     body = "".join(map("".join, pieces)).encode()
     if escaped:
         body = body.replace(b" ", b"+").replace(b"\x00", b"%00").replace(b"\xef", b"%EF")
-    _holds(FORM, body, [readers.form_reader, readers.blank_dropping_form_reader, readers.semicolon_form_reader])
+    found_by = [readers.form_reader, readers.blank_dropping_form_reader, readers.semicolon_form_reader]
+    _holds(FORM, body, [*found_by, *servers.FORM_READERS])
 
 
 # One part as it should be, and what may be wrong with each of its pieces.
@@ -132,4 +135,30 @@ def test_multipart(fields: list[tuple[str, str]], oddities: dict[int, tuple[str,
         end = part["end"] if part["end"] != PLAIN_PART["end"] else end
     with asyncio.Runner() as runner:
         found_by = [readers.mail_reader, readers.searching_reader, readers.line_reader, readers.aiohttp_reader(runner)]
-        _holds(MULTIPART, (body + end).encode(), found_by)
+        _holds(MULTIPART, (body + end).encode(), [*found_by, *servers.MULTIPART_READERS])
+
+
+PLAIN = {
+    JSON: (b'{"prompt":"a cat","steps":30}', [readers.json_reader, *servers.JSON_READERS]),
+    FORM: (
+        b"prompt=a+cat&steps=30",
+        [
+            readers.form_reader,
+            readers.blank_dropping_form_reader,
+            readers.semicolon_form_reader,
+            *servers.FORM_READERS,
+        ],
+    ),
+    MULTIPART: (
+        b'--x\r\nContent-Disposition: form-data; name="steps"\r\n\r\n30\r\n--x--\r\n',
+        [readers.mail_reader, readers.searching_reader, readers.line_reader, *servers.MULTIPART_READERS],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_every_reader_reads_what_an_ordinary_client_sends(kind: str) -> None:
+    """A reader that reads nothing agrees with everybody."""
+    body, found_by = PLAIN[kind]
+    for reader in found_by:
+        assert dict(reader(body) or ())["steps"] in ("30", 30), reader

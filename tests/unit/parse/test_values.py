@@ -196,6 +196,8 @@ def test_a_priced_form_value_with_a_broken_escape_or_bare_semicolon_is_refused(b
         "\r\nContent-Type: text/plain; charset=utf-7",
         "\r\nContent-Type: text/plain; charset=utf-8; charset=utf-16",
         "\r\nContent-Type: ",
+        "\r\nX-A: name=",
+        '\r\nContent-Type: text/plain; name="a"',
     ],
 )
 def test_a_priced_value_in_a_file_or_coded_part_is_refused(header: str) -> None:

@@ -32,13 +32,13 @@ identity:
           secret: {env: GATEWAY_TOKEN_SECRET}
       claims: {tenant: tenant, team: team}
 ledger:
+  allow_unsafe_store: false
   fsync: everysec
   hold_ttl_s: 900
 shutdown:
   drain_s: 25
 logs:
   level: info
-  prompts: false
 """
 
 TARIFF = """\

@@ -80,9 +80,9 @@ MISTAKES = [
         "",
     ),
     ("  level: info", "  level: §INFO", "logs.level", "must be 'debug'", ""),
-    ("  prompts: false", "  prompts: §no", "logs.prompts", "truth value", "true or false"),
-    ("  prompts: false", "  prompts: §0", "logs.prompts", "must be true or false", "without quotes"),
-    ("logs:\n  level: info\n  prompts: false\n", "logs: §loud\n", "logs", "must be a mapping", ""),
+    ("unsafe_store: false", "unsafe_store: §no", "ledger.allow_unsafe_store", "truth value", "true or false"),
+    ("unsafe_store: false", "unsafe_store: §0", "ledger.allow_unsafe_store", "must be true or false", "without quotes"),
+    ("logs:\n  level: info\n", "logs: §loud\n", "logs", "must be a mapping", ""),
     (
         "      audiences: [gateway]",
         "      audiences: §gateway",
@@ -121,6 +121,21 @@ MISTAKES = [
         "must be at least refresh_s",
         "",
     ),
+    (
+        "  issuers:",
+        "  jwks: {refresh_s: 60, cooldown_s: §61}\n  issuers:",
+        "identity.jwks.cooldown_s",
+        "must be at most refresh_s",
+        "removed keys",
+    ),
+    ("  issuers:", "  jwks: {refresh_s: §301}\n  issuers:", "identity.jwks.refresh_s", "at most 300", ""),
+    (
+        "  issuers:",
+        "  revocations: {poll_s: 3, stale_max_s: §5}\n  issuers:",
+        "identity.revocations.stale_max_s",
+        "must be at least twice poll_s",
+        "everybody",
+    ),
 ]
 
 
@@ -158,15 +173,15 @@ def test_faults_of_all_three_files_and_the_environment_are_told_at_once(tmp_path
     write(tmp_path, gateway=text)
     (tmp_path / "tenants.yaml").write_text("tenants: {Labs: {budgets: []}}")
     (tmp_path / "tariff.yaml").write_text("version: 2026-07-17\nrates: {}\nmethods: {}\n")
-    found = faults(tmp_path, {"DEZGO_GATEWAY__LOGS__PROMTS": "true"})
+    found = faults(tmp_path, {"DEZGO_GATEWAY__LOGS__LEVLE": "info"})
     assert [(Path(fault.file).name, fault.line, fault.where) for fault in found] == [
-        ("environment", 0, "DEZGO_GATEWAY__LOGS__PROMTS"),
+        ("environment", 0, "DEZGO_GATEWAY__LOGS__LEVLE"),
         ("gateway.yaml", 3, "listen.prt"),
         ("gateway.yaml", 4, "upstream.key"),
         ("gateway.yaml", 6, "upstream.head_timeout_s"),
         ("gateway.yaml", 15, "identity.issuers[0].keys[0].secret"),
-        ("gateway.yaml", 19, "ledger.hold_ttl_s"),
-        ("gateway.yaml", 23, "logs.level"),
+        ("gateway.yaml", 20, "ledger.hold_ttl_s"),
+        ("gateway.yaml", 24, "logs.level"),
         ("tariff.yaml", 1, "version"),
         ("tariff.yaml", 2, "rates"),
         ("tariff.yaml", 3, "methods"),

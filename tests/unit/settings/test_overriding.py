@@ -28,7 +28,6 @@ PREFIX = "DEZGO_GATEWAY__"
         ("LEDGER__DEADLINE_S", "0.25", "ledger", "deadline_s", 0.25),
         ("LEDGER__URL", "redis://store:6379/0", "ledger", "url", "redis://store:6379/0"),
         ("LEDGER__ALLOW_UNSAFE_STORE", "true", "ledger", "allow_unsafe_store", True),
-        ("LOGS__PROMPTS", "true", "logs", "prompts", True),
     ],
 )
 def test_a_variable_replaces_one_value(
@@ -67,7 +66,13 @@ def test_a_variable_wins_over_a_wrong_value_of_another_shape(tmp_path: Path) -> 
         ("DEZGO_GATEWAY__LISTEN__PORT", "1e3", "listen.port", "exponent", "set by DEZGO_GATEWAY__LISTEN__PORT"),
         ("DEZGO_GATEWAY__LISTEN__PORT", "65536", "listen.port", "at most 65535", "set by DEZGO_GATEWAY__LISTEN__PORT"),
         ("DEZGO_GATEWAY__LISTEN__PORT", "port", "listen.port", "a whole number", "set by DEZGO_GATEWAY__LISTEN__PORT"),
-        ("DEZGO_GATEWAY__LOGS__PROMPTS", "yes", "logs.prompts", "truth value", "set by DEZGO_GATEWAY__LOGS__PROMPTS"),
+        (
+            "DEZGO_GATEWAY__LEDGER__ALLOW_UNSAFE_STORE",
+            "yes",
+            "ledger.allow_unsafe_store",
+            "truth value",
+            "set by DEZGO_",
+        ),
         ("DEZGO_GATEWAY__LOGS__LEVEL", "loud", "logs.level", "must be 'debug'", "set by DEZGO_GATEWAY__LOGS__LEVEL"),
         ("DEZGO_GATEWAY__LEDGER__HOLD_TTL_S", "5", "ledger.hold_ttl_s", "at least 625", "set by DEZGO_GATEWAY__LEDGER"),
     ],
