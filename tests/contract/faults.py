@@ -1,0 +1,248 @@
+"""Store faults: what a store can do to its ledger, and what is promised then. `docs/store-faults.md` says the same.
+
+Each row that can be struck on one node has a `strike`: the fault lasts for as long as its block, which heals it.
+The other rows name the test that shows them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+
+from tests.servers.line import SaidNoError
+from tests.servers.node import Node, node
+from tests.servers.waiting import wait_until
+
+# For one call of the ledger under test. A fault that passes by itself lasts several times as long.
+DEADLINE_S = 0.5
+_OUTLASTS_S = 3
+
+Strike = Callable[[Node], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row.
+
+    Attributes:
+        name: what happened to the store.
+        hold: what a hold says meanwhile: `held`, or the code of `LedgerUnavailable`; any of these.
+        settle: what becomes of a settle meanwhile.
+        after: what is true once the fault is over.
+        strike: how it comes about on a node that runs.
+        shown_by: the test that shows it, where `strike` cannot.
+    """
+
+    name: str
+    hold: tuple[str, ...]
+    settle: str
+    after: str
+    strike: Strike | None = None
+    shown_by: str = ""
+
+    def cells(self) -> list[str]:
+        """The row as it stands in the document."""
+        return [self.name, " or ".join(f"`{said}`" for said in self.hold), self.settle, self.after]
+
+
+# --- strikes ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def killed(one: Node) -> Iterator[None]:
+    """SIGKILL; later a start on what is on disk."""
+    one.kill()
+    yield
+    one.start()
+
+
+@contextmanager
+def restarted(one: Node) -> Iterator[None]:
+    """An orderly end and a new start, while nobody asks."""
+    one.stop()
+    one.start()
+    yield
+
+
+@contextmanager
+def stopped(one: Node) -> Iterator[None]:
+    """SIGSTOP: connections stay open, and silent."""
+    one.pause()
+    try:
+        yield
+    finally:
+        one.resume()
+
+
+def stalled(seconds: float) -> Strike:
+    """One command that takes so long; nothing else runs meanwhile."""
+
+    @contextmanager
+    def strike(one: Node) -> Iterator[None]:
+        with one.line() as line:
+            line.say([("DEBUG", "SLEEP", str(seconds))])
+            yield
+            one.ready()
+
+    return strike
+
+
+@contextmanager
+def paused(one: Node) -> Iterator[None]:
+    """CLIENT PAUSE ALL, which nobody can lift: it passes by itself."""
+    one.ask("CLIENT", "PAUSE", _OUTLASTS_S * 1000, "ALL")
+    yield
+    one.ready()
+
+
+@contextmanager
+def writes_paused(one: Node) -> Iterator[None]:
+    """CLIENT PAUSE WRITE."""
+    one.ask("CLIENT", "PAUSE", 60_000, "WRITE")
+    yield
+    one.ask("CLIENT", "UNPAUSE")
+
+
+@contextmanager
+def busy(one: Node) -> Iterator[None]:
+    """A script without an end."""
+    one.set("lua-time-limit", 50)
+    with one.line() as line:
+        line.say([("EVAL", "while true do end", 0)])
+        wait_until(lambda: _refused_with(one, "BUSY"), "the store to say that it is busy")
+        yield
+        one.ask("SCRIPT", "KILL")
+
+
+@contextmanager
+def loading(one: Node) -> Iterator[None]:
+    """A start that reads a long journal, slowly."""
+    with one.line() as line:
+        line.ask_all([("SET", f"filling:{n}", n) for n in range(20_000)])
+    one.stop()
+    one.launch("--key-load-delay", "100")
+    wait_until(lambda: _refused_with(one, "LOADING"), "the store to say that it is loading")
+    yield
+    one.ready(within_s=60)
+
+
+def _refused_with(one: Node, word: str) -> bool:
+    try:
+        one.ask("PING")
+    except SaidNoError as said:
+        return str(said).startswith(word)
+    except OSError:
+        return False
+    return False
+
+
+def configured(name: str, value: str, *, back: str, lines_cut: bool = False) -> Strike:
+    """A setting of the store, changed while it runs, and changed back."""
+
+    @contextmanager
+    def strike(one: Node) -> Iterator[None]:
+        one.set(name, value)
+        if lines_cut:
+            _hang_up(one)
+        yield
+        one.set(name, back)
+
+    return strike
+
+
+def _hang_up(one: Node) -> None:
+    """End every connection but the tests' own: those that are open keep the rights they had."""
+    with suppress(SaidNoError):
+        one.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+@contextmanager
+def forbidden(one: Node) -> Iterator[None]:
+    """The ledger's user may run no scripts."""
+    one.ask("ACL", "SETUSER", "default", "-@scripting")
+    yield
+    one.ask("ACL", "SETUSER", "default", "+@all")
+
+
+@contextmanager
+def crowded(one: Node) -> Iterator[None]:
+    """Others hold every connection there is."""
+    most = one.ask("CONFIG", "GET", "maxclients")[1]
+    with one.line() as line:
+        line.ask("CONFIG", "SET", "maxclients", 1)
+        line.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        yield
+        line.ask("CONFIG", "SET", "maxclients", most)
+
+
+@contextmanager
+def disk_full(one: Node) -> Iterator[None]:
+    """The append-only file cannot grow any more, and the store has noticed."""
+    one.limit_files(one.file_size)
+
+    def noticed() -> bool:
+        try:
+            one.ask("SET", "filling", "x" * 100)
+        except SaidNoError as said:
+            return str(said).startswith("MISCONF")
+        return False
+
+    wait_until(noticed, "the store to notice that its disk is full")
+    yield
+    one.limit_files(None)
+
+
+@contextmanager
+def demoted(one: Node) -> Iterator[None]:
+    """Another node leads; the one under the URL is its replica now, and keeps the connections it has."""
+    with node(one.program, one.folder.with_name("other")) as other:
+        other.follow(one.port)
+        other.caught_up(one)
+        other.lead()
+        one.follow(other.port)
+        yield
+        one.lead()
+
+
+@contextmanager
+def scripts_forgotten(one: Node) -> Iterator[None]:
+    """SCRIPT FLUSH."""
+    one.ask("SCRIPT", "FLUSH")
+    yield
+
+
+# --- the table --------------------------------------------------------------------------------------------------
+
+_WAIT, _BOOKED = "wait on disk", "are booked"
+_SAME = "goes on by itself; waiting settles are booked once"
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("killed, and started again on its data", ("connection",), _WAIT, _SAME, killed),
+    Fault("restarted in order while idle", ("held",), _BOOKED, "nothing is noticed", restarted),
+    Fault("silent (SIGSTOP)", ("timeout",), _WAIT, _SAME, stopped),
+    Fault("stalled for longer than the deadline", ("timeout",), _WAIT, _SAME, stalled(_OUTLASTS_S)),
+    Fault("stalled for less than the deadline", ("held",), _BOOKED, "nothing is noticed", stalled(DEADLINE_S / 5)),
+    Fault("all clients paused", ("timeout",), _WAIT, _SAME, paused),
+    Fault("writes paused, as in an orderly failover", ("timeout",), _WAIT, _SAME, writes_paused),
+    Fault("busy with another's endless script", ("busy",), _WAIT, _SAME, busy),
+    Fault("loading its data", ("loading",), _WAIT, _SAME, loading),
+    Fault("out of memory", ("oom",), _BOOKED, "goes on by itself", configured("maxmemory", "1", back="0")),
+    Fault("disk full", ("misconfigured",), _WAIT, _SAME, disk_full),
+    Fault(
+        "too few replicas for its min-replicas-to-write",
+        ("replicas",),
+        _WAIT,
+        _SAME,
+        configured("min-replicas-to-write", "1", back="0"),
+    ),
+    Fault("a read-only replica now, under the same address", ("readonly",), _WAIT, _SAME, demoted),
+    Fault(
+        "asks for a password nobody configured",
+        ("auth",),
+        _WAIT,
+        _SAME,
+        configured("requirepass", "unknown", back="", lines_cut=True),
+    ),
+    Fault("forbids the user its scripts", ("auth",), _WAIT, _SAME, forbidden),
+    Fault("takes no more connections", ("connection",), _WAIT, _SAME, crowded),
+    Fault("has forgotten the scripts", ("held",), _BOOKED, "each script ran once", scripts_forgotten),
+)
