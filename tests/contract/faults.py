@@ -212,37 +212,37 @@ def scripts_forgotten(one: Node) -> Iterator[None]:
 
 # --- the table --------------------------------------------------------------------------------------------------
 
-_WAIT, _BOOKED = "wait on disk", "are booked"
+WAIT, BOOKED = "wait on disk", "are booked"
 _SAME = "goes on by itself; waiting settles are booked once"
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("killed, and started again on its data", ("connection",), _WAIT, _SAME, killed),
-    Fault("restarted in order while idle", ("held",), _BOOKED, "nothing is noticed", restarted),
-    Fault("silent (SIGSTOP)", ("timeout",), _WAIT, _SAME, stopped),
-    Fault("stalled for longer than the deadline", ("timeout",), _WAIT, _SAME, stalled(_OUTLASTS_S)),
-    Fault("stalled for less than the deadline", ("held",), _BOOKED, "nothing is noticed", stalled(DEADLINE_S / 5)),
-    Fault("all clients paused", ("timeout",), _WAIT, _SAME, paused),
-    Fault("writes paused, as in an orderly failover", ("timeout",), _WAIT, _SAME, writes_paused),
-    Fault("busy with another's endless script", ("busy",), _WAIT, _SAME, busy),
-    Fault("loading its data", ("loading",), _WAIT, _SAME, loading),
-    Fault("out of memory", ("oom",), _BOOKED, "goes on by itself", configured("maxmemory", "1", back="0")),
-    Fault("disk full", ("misconfigured",), _WAIT, _SAME, disk_full),
+    Fault("killed, and started again on its data", ("connection",), WAIT, _SAME, killed),
+    Fault("restarted in order while idle", ("held",), BOOKED, "nothing is noticed", restarted),
+    Fault("silent (SIGSTOP)", ("timeout",), WAIT, _SAME, stopped),
+    Fault("stalled for longer than the deadline", ("timeout",), WAIT, _SAME, stalled(_OUTLASTS_S)),
+    Fault("stalled for less than the deadline", ("held",), BOOKED, "nothing is noticed", stalled(DEADLINE_S / 5)),
+    Fault("all clients paused", ("timeout",), WAIT, _SAME, paused),
+    Fault("writes paused, as in an orderly failover", ("timeout",), WAIT, _SAME, writes_paused),
+    Fault("busy with another's endless script", ("busy",), WAIT, _SAME, busy),
+    Fault("loading its data", ("loading",), WAIT, _SAME, loading),
+    Fault("out of memory", ("oom",), BOOKED, "goes on by itself", configured("maxmemory", "1", back="0")),
+    Fault("disk full", ("misconfigured",), WAIT, _SAME, disk_full),
     Fault(
         "too few replicas for its min-replicas-to-write",
         ("replicas",),
-        _WAIT,
+        WAIT,
         _SAME,
         configured("min-replicas-to-write", "1", back="0"),
     ),
-    Fault("a read-only replica now, under the same address", ("readonly",), _WAIT, _SAME, demoted),
+    Fault("a read-only replica now, under the same address", ("readonly",), WAIT, _SAME, demoted),
     Fault(
         "asks for a password nobody configured",
         ("auth",),
-        _WAIT,
+        WAIT,
         _SAME,
         configured("requirepass", "unknown", back="", lines_cut=True),
     ),
-    Fault("forbids the user its scripts", ("auth",), _WAIT, _SAME, forbidden),
-    Fault("takes no more connections", ("connection",), _WAIT, _SAME, crowded),
-    Fault("has forgotten the scripts", ("held",), _BOOKED, "each script ran once", scripts_forgotten),
+    Fault("forbids the user its scripts", ("auth",), WAIT, _SAME, forbidden),
+    Fault("takes no more connections", ("connection",), WAIT, _SAME, crowded),
+    Fault("has forgotten the scripts", ("held",), BOOKED, "each script ran once", scripts_forgotten),
 )
