@@ -217,7 +217,14 @@ class App:
             stack.push_async_callback(self._embedded.stop)
         else:
             found = url.get_secret_value()
-        store = Store(found, deadline_s=rules.deadline_s, connections_max=rules.connections_max)
+        store = Store(
+            found,
+            deadline_s=rules.deadline_s,
+            replicas=rules.replicas if rules.durability == "replicated" else 0,
+            ca_file=rules.ca_file,
+            told=self._store_changed,
+        )
+        self._metrics.watch_store(up=lambda: store.trouble is None)
         stack.push_async_callback(store.close)
         if not rules.allow_unsafe_store:
             await refuse_unsafe(store)
@@ -278,6 +285,12 @@ class App:
                 self._logs.event("upstream_account_foreign_use", credits=credits)
             case Compared(method, difference, True):
                 self._logs.event("upstream_balance_mismatch", method=method, difference=difference)
+
+    def _store_changed(self, trouble: str | None) -> None:
+        if trouble is None:
+            self._logs.event("ledger_available")
+        else:
+            self._logs.event("ledger_unavailable", code=trouble)
 
     def _ledger_failed(self, error: LedgerUnavailable) -> None:
         self._metrics.ledger_error(error.code)

@@ -258,9 +258,11 @@ class LedgerUnavailable(GatewayError):
 
     Attributes:
         code: error class, from a closed set, such as `timeout`, `connection`, `loading`, `readonly`, `oom`.
+        sent: false when the ledger was not even asked: nothing was written, nor ever will be.
     """
 
     code: str
+    sent: bool = True
     reason = "ledger_unavailable"
 
 

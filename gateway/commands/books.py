@@ -74,7 +74,7 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
         found = await embedded.start()
     else:
         found = url.get_secret_value()
-    store = Store(found, deadline_s=DEADLINE_S, connections_max=4)
+    store = Store(found, deadline_s=DEADLINE_S, ca_file=settings.ledger.ca_file)
     try:
         yield store
     finally:

@@ -14,31 +14,27 @@ async def refuse_unsafe(store: Store) -> None:
     Raises:
         LedgerUnavailable: the store does not answer.
     """
-    memory = _read(await store.call("INFO", "memory"))
-    policy = memory.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        raise UnsafeStoreError(
-            "the store's maxmemory-policy is not noeviction: under memory pressure it would forget what was spent"
-        )
-    persistence = _read(await store.call("INFO", "persistence"))
-    if persistence.get("aof_enabled") != "1" and not await _saves(store):
+    for memory in await store.everywhere("INFO", "memory"):
+        if _read(memory).get("maxmemory_policy", "noeviction") != "noeviction":
+            raise UnsafeStoreError(
+                "the store's maxmemory-policy is not noeviction: under memory pressure it would forget what was spent"
+            )
+    persistences = [_read(answer) for answer in await store.everywhere("INFO", "persistence")]
+    if any(found.get("aof_enabled") != "1" for found in persistences) and not await _saves(store):
         raise UnsafeStoreError(
             "the store keeps nothing on disk (appendonly no, no save points): a restart would forget what was spent"
         )
 
 
 async def _saves(store: Store) -> bool:
-    """Whether save points are configured; a store that does not say is taken to have none."""
+    """Whether save points are configured everywhere; a store that does not say is taken to have none."""
     try:
-        found = await store.call("CONFIG", "GET", "save")
+        answers = await store.everywhere("CONFIG", "GET", "save")
     except LedgerUnavailable:
         return False
-    value = found.get("save", "") if isinstance(found, dict) else (found[1] if len(found) > 1 else "")
-    return bool(value)
+    return all(len(found) > 1 and found[1] for found in answers)
 
 
 def _read(answer: object) -> dict[str, str]:
-    if isinstance(answer, dict):
-        return {str(key): str(value) for key, value in answer.items()}
     lines = (line.partition(":") for line in str(answer).splitlines() if ":" in line)
     return {name: value.strip() for name, _, value in lines}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType, Protocol
 
-from gateway.errors import BudgetExhausted, Forbidden, HoldClosed
+from gateway.errors import BudgetExhausted, Forbidden, HoldClosed, LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Path
 from gateway.units import Credits, Flag
@@ -243,4 +243,6 @@ async def open_hold(
 
 def _definite(error: BaseException) -> bool:
     """Whether it says for certain that nothing was written, nor ever will be."""
+    if isinstance(error, LedgerUnavailable):
+        return not error.sent
     return isinstance(error, Forbidden | HoldClosed) or (isinstance(error, BudgetExhausted) and error.certain)

@@ -37,7 +37,7 @@ async def pages(store: Store, tenant: str, *, first: str = "-", last: str = "+")
     """The entries from id `first` (`(id` for those after it) to id `last`, oldest first, page by page."""
     while True:
         found = await store.call("XRANGE", keys.journal(tenant), first, last, "COUNT", _PAGE)
-        page = [Entry(entry_id, _fields(entry)) for entry_id, entry in found]
+        page = [Entry(entry_id, pairs(entry)) for entry_id, entry in found]
         if page:
             yield page
         if len(page) < _PAGE:
@@ -56,7 +56,7 @@ async def last_of(store: Store, tenant: str, hold_id: str) -> Entry | None:
     end = "+"
     while found := await store.call("XREVRANGE", keys.journal(tenant), end, "-", "COUNT", _PAGE):
         for entry_id, fields in found:
-            entry = Entry(entry_id, _fields(fields))
+            entry = Entry(entry_id, pairs(fields))
             if entry.hold_id == hold_id:
                 return entry
         end = f"({found[-1][0]}"
@@ -81,7 +81,6 @@ async def ended(store: Store, tenant: str, *, flags: Collection[Flag], since_ms:
     return list(found.values())
 
 
-def _fields(entry: Sequence[str] | Mapping[str, str]) -> Mapping[str, str]:
-    if isinstance(entry, Mapping):
-        return entry
-    return dict(zip(entry[::2], entry[1::2], strict=True))
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """What a store answers as names and values in turn."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

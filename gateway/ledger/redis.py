@@ -71,13 +71,16 @@ class RedisLedger:
         except LedgerPoisoned:
             raise
         except LedgerUnavailable as error:
-            if error.code not in ("timeout", "connection"):
+            if not error.sent or error.code not in ("timeout", "connection"):
                 raise
         try:
             return await self._held(path, amount, hold_id)
         except BudgetExhausted as refused:
             # Refused now, but the first question may still be on its way, and be granted.
             refused.certain = False
+            raise
+        except LedgerUnavailable as error:
+            error.sent = True
             raise
 
     async def _held(self, path: Path, amount: Credits, hold_id: HoldId) -> Hold:
@@ -133,7 +136,11 @@ class RedisLedger:
         if any(place.name not in known for place in places):
             raise HoldClosed
         budgets, spans = [known[place.name] for place in places], [place.span for place in places]
-        now_ms, numbers = await self._stored(path.tenant, places)
+        try:
+            now_ms, numbers = await self._stored(path.tenant, places)
+        except LedgerUnavailable as error:
+            error.sent = True  # not this question, but the hold is there
+            raise
         return Hold(hold_id, path, Credits(int(amount)), _balances(budgets, spans, numbers, now_ms), int(deadline))
 
     async def _stored(self, tenant: str, places: Sequence[keys.Place]) -> tuple[int, list[Any]]:

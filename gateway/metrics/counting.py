@@ -40,7 +40,7 @@ _OUTCOMES = ("served", "refused", "failed", "dry_run")
 _STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATUSES = range(100, 600)
 _LEDGER_CODES = (
-    *("timeout", "connection", "loading", "readonly", "oom", "misconfigured", "replicas", "busy", "auth"),
+    *("timeout", "connection", "stalled", "loading", "readonly", "oom", "misconfigured", "replicas", "busy", "auth"),
     *("cluster", "clock", "error", "poisoned"),
 )
 
@@ -56,6 +56,7 @@ REFUSALS = _counter("refusals_total", "Requests that ended in an error of the ga
 ANSWERS = _counter("upstream_responses_total", "Answers of the upstream.", "status")
 GONE = _counter("client_gone_total", "Clients that left before their answer was complete.")
 LEDGER_ERRORS = _counter("ledger_errors_total", "Calls to the ledger that gave no usable answer.", "code")
+LEDGER_UP = _gauge("ledger_up", "Whether the last call to the ledger was answered, 0 or 1.")
 SETTLED = _counter("settlements_total", "Ends of holds; `unknown` ones the store had lost.", "state", "flag")
 STUCK = _counter("settles_given_up_total", "Ends of holds that were given up and left to expire.")
 SPOOL_FAULTS = _counter("spool_faults_total", "Ends of holds that could not be written to disk, or read from it.")
@@ -79,7 +80,7 @@ CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
     *(SPOOL_FAULTS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
     *(LIMIT, GRANTED, SPENT, HELD, REMAINING, RESET),
-    *(*ACCOUNT_SERIES, UNDER_WAY, ON_DISK, BUILD),
+    *(*ACCOUNT_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, BUILD),
 )
 
 
@@ -174,6 +175,10 @@ class Metrics:
             SPOOL_FAULTS: spool_faults,
             LOG_DROPS: log_lines_dropped,
         }
+
+    def watch_store(self, *, up: Callable[[], bool]) -> None:
+        """Read at every scrape whether the ledger's store answers."""
+        self._readings[LEDGER_UP] = up
 
     def watch_account(self, account: SharedAccount, *, promised: Credits) -> None:
         """Read the shared account at every scrape, and what is `promised` to all tenants beside it."""

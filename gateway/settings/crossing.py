@@ -17,6 +17,8 @@ def crossed(sound: Mapping[Trail, object], tenants: Mapping[str, object] | None)
     """
     yield from _ports(sound)
     yield from _hold_outlives_calls(sound)
+    if sound.get(("ledger", "durability")) == "replicated" and sound.get(("ledger", "url"), "") is None:
+        yield ("ledger", "durability"), "needs ledger.url: the bundled store has no replicas", "local"
     issuers = sound.get(("identity", "issuers"))
     for index, issuer in enumerate(issuers if isinstance(issuers, tuple) else ()):
         if isinstance(issuer, Issuer) and tenants is not None:

@@ -6,10 +6,10 @@ A bound that involves two keys of one section stands with the second of them; bo
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from gateway.ledger.store.address import read_url
 from gateway.messages import Flavour
 from gateway.settings.faults import refuse
 from gateway.settings.issuers import Identity
@@ -19,7 +19,6 @@ from gateway.units import Credits
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 _OFFICIAL = {Flavour.DIRECT: "https://api.dezgo.com", Flavour.RAPIDAPI: "https://dezgo.p.rapidapi.com"}
-_STORE_SCHEMES = frozenset({"redis", "rediss", "unix"})
 
 
 class Listen(Rules):
@@ -88,14 +87,13 @@ class Upstream(Rules):
 def check_store_url(value: str, *, password: bool = False) -> str:
     """Refuse what is no URL of a store, and a password in it unless `password` allows one."""
     try:
-        parts = urlsplit(value)
-        readable = parts.port != 0
+        url = read_url(value)
     except ValueError:
-        readable = False
-    if not readable or parts.scheme not in _STORE_SCHEMES or not (parts.hostname or parts.path.strip("/")):
-        raise refuse("must be a URL such as redis://host:6379/0", "redis://, rediss:// or unix://")
-    asked = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    if not password and (parts.password is not None or "password" in asked):
+        raise refuse(
+            "must be a URL such as redis://host:6379/0",
+            "redis:// or rediss://, unix://, redis+cluster://a:1,b:2 or redis+sentinel://a,b/name",
+        ) from None
+    if url.password is not None and not password:
         raise refuse("must not hold a password", "move the URL to an environment variable or file: {env: …}")
     return value
 
@@ -133,7 +131,13 @@ class Ledger(Rules):
         description="Seconds after which an unresolved hold is booked; at least 2 total_timeout_s + drain_s.",
     )
     deadline_s: Seconds = Field(default=0.3, gt=0, le=10, description="Seconds for one call to the store.")
-    connections_max: int = Field(default=64, ge=1, le=10_000, description="Connections to the store.")
+    durability: Literal["local", "replicated"] = Field(
+        default="local", description="When a hold counts: written to the store, or to `replicas` of its replicas too."
+    )
+    replicas: int = Field(default=1, ge=1, le=10, description="Replicas that must have a write; for replicated alone.")
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the authorities to trust for rediss://; null takes the system's."
+    )
     allow_unsafe_store: bool = Field(
         default=False, description="Serve on a store that evicts or does not persist: balances may be lost."
     )

@@ -14,6 +14,7 @@ from gateway.ledger import keys
 from gateway.ledger.budget import BudgetBook
 from gateway.ledger.contract import Audit
 from gateway.ledger.embedded import EmbeddedStore
+from gateway.ledger.journal import pairs
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
 from tests.bench.comparing import Comparison, Taken, compare
@@ -184,7 +185,7 @@ async def _quiet(made: Site) -> None:
 async def _books(made: Site) -> tuple[list[dict[str, str]], Audit]:
     """The journal and its recount, once every hold that was left open is past its deadline and booked."""
     async with EmbeddedStore(made.data_dir / "store") as embedded:
-        store = Store(embedded.url, deadline_s=20, connections_max=2)
+        store = Store(embedded.url, deadline_s=20)
         try:
             ledger = RedisLedger(store, BudgetBook({}), hold_ttl_ms=1)
             async with asyncio.timeout(HOLD_TTL_S + 10):
@@ -192,6 +193,6 @@ async def _books(made: Site) -> tuple[list[dict[str, str]], Audit]:
                     await ledger.sweep()
                     await asyncio.sleep(0.1)
             found = await store.call("XRANGE", keys.journal(TENANT), "-", "+")
-            return [dict(entry) for _, entry in found], await ledger.audit(TENANT)
+            return [pairs(entry) for _, entry in found], await ledger.audit(TENANT)
         finally:
             await store.close()

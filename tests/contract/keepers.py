@@ -13,6 +13,7 @@ from gateway.ledger.adjustment import Adjusting, Granted, OperationId, Warrant
 from gateway.ledger.budget import Budget, BudgetBook, Path, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import Audit, Hold, HoldId, Ledger, Settlement
 from gateway.ledger.granting import RedisGranting
+from gateway.ledger.journal import pairs
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
@@ -148,9 +149,9 @@ class StoreKeeper:
     def store(self) -> Store:
         return self.opened[0] if self.opened else self.open()
 
-    def open(self, connections_max: int = 20) -> Store:
-        """One more pool of connections."""
-        self.opened.append(Store(self.url, deadline_s=20.0, connections_max=connections_max))
+    def open(self) -> Store:
+        """One more way to the store."""
+        self.opened.append(Store(self.url, deadline_s=20.0))
         return self.opened[-1]
 
     async def ledger(self, book: BudgetBook, *, hold_ttl_ms: int = 60_000) -> RedisLedger:
@@ -188,12 +189,13 @@ class StoreKeeper:
                 "stream": ("XRANGE", key, "-", "+"),
                 "list": ("LRANGE", key, 0, -1),
             }.get(kind, ("GET", key))
-            found[key] = await self.store.call(*words)
+            said = await self.store.call(*words)
+            found[key] = pairs(said) if kind == "hash" else said
         return found
 
     async def journal(self) -> list[dict[str, str]]:
         found = await self.store.call("XRANGE", keys.journal(self.tenant), "-", "+")
-        return [dict(entry) for _, entry in found]
+        return [pairs(entry) for _, entry in found]
 
     async def close(self) -> None:
         """Close every pool, and leave no hold to be swept by later tests: tests run one after the other."""

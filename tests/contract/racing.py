@@ -36,7 +36,7 @@ async def race(ledger: Ledger, tenant: str, name: str, calls: int) -> int:
 
 
 async def main(url: str, tenant: str, name: str, calls: int) -> None:
-    store = Store(url, deadline_s=20.0, connections_max=20)
+    store = Store(url, deadline_s=20.0)
     ledger = RedisLedger(store, book(tenant, limited()), hold_ttl_ms=60_000)
     await ledger.balances(Path(tenant))
     print("ready", flush=True)  # noqa: T201 - said to the test that started this process

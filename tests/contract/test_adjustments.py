@@ -305,7 +305,7 @@ async def test_a_balance_the_store_has_forgotten_is_not_made_anew(
 @pytest.mark.parametrize("loss", ["question", "answer"])
 async def test_an_operation_whose_answer_is_lost_is_safe_to_send_again(on_store: StoreKeeper, loss: str) -> None:
     ledger = await charged(on_store, 12)
-    lossy = LossyStore(on_store.url, deadline_s=20.0, connections_max=5)
+    lossy = LossyStore(on_store.url, deadline_s=20.0)
     on_store.opened.append(lossy)
     lossy.losses, hand = (loss,), RedisAdjusting(lossy)
     with pytest.raises(LedgerUnavailable):

@@ -312,7 +312,7 @@ async def test_a_grant_that_never_lapses_can_be_taken_back_for_ever(on_store: St
 async def test_a_grant_whose_answer_is_lost_is_safe_to_send_again(on_store: StoreKeeper, loss: str) -> None:
     limits = BudgetBook({on_store.tenant: TenantBudgets((Rule(Credits(10), Window(Every.TOTAL)),))})
     ledger = await on_store.ledger(limits)
-    lossy = LossyStore(on_store.url, deadline_s=20.0, connections_max=5)
+    lossy = LossyStore(on_store.url, deadline_s=20.0)
     on_store.opened.append(lossy)
     lossy.losses, hand = (loss,), RedisGranting(lossy, limits)
     with pytest.raises(LedgerUnavailable):

@@ -37,7 +37,7 @@ class LossyStore(Store):
 
 @pytest.fixture
 def lossy(on_store: StoreKeeper) -> LossyStore:
-    store = LossyStore(on_store.url, deadline_s=20.0, connections_max=5)
+    store = LossyStore(on_store.url, deadline_s=20.0)
     on_store.opened.append(store)
     return store
 

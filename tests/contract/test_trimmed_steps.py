@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.ledger import keys
 from gateway.ledger.adjustment import AdjustmentRefused
 from gateway.ledger.contract import HoldId
-from gateway.ledger.journal import first_id
+from gateway.ledger.journal import first_id, pairs
 from gateway.ledger.redis import RedisLedger
 from gateway.units import Credits, Flag
 from tests.contract.keepers import StoreKeeper, assert_clean, book, swept, warrant
@@ -49,7 +49,7 @@ async def _played(keeper: StoreKeeper, steps: list[tuple[str, int, int]]) -> Non
 
 async def _step(keeper: StoreKeeper, ledger: RedisLedger, number: int, kind: str, which: int, amount: int) -> None:
     hand, name, given = await keeper.adjusting(), HoldId(f"h{which}"), Credits(amount)
-    found = await keeper.store.call("HGETALL", keys.record(keeper.tenant, name))
+    found = pairs(await keeper.store.call("HGETALL", keys.record(keeper.tenant, name)))
     if kind == "hold" and not found:
         await ledger.hold(path(keeper), given, hold_id=name)
     elif kind == "settle" and found:

@@ -245,7 +245,7 @@ async def test_a_trim_between_any_two_pages_of_an_audit_leaves_it_sound(
     for number in range(4):
         await call(ledger, on_store, f"h{number}")
     through = await export(on_store, (await ids(on_store))[4])
-    meddler = Meddler(on_store.url, deadline_s=20.0, connections_max=2)
+    meddler = Meddler(on_store.url, deadline_s=20.0)
     on_store.opened.append(meddler)
     meddler.after, meddler.then = after, lambda: trimmed(on_store, through)
     audit = await assert_clean(RedisLedger(meddler, limits, hold_ttl_ms=1), on_store.tenant)
@@ -259,7 +259,7 @@ async def test_of_two_trims_at_once_none_sums_up_what_the_other_dropped(on_store
         await call(ledger, on_store, f"h{number}")
     before, (_, second, *_) = await seen(ledger, on_store), await ids(on_store)
     through = await export(on_store)
-    meddler = Meddler(on_store.url, deadline_s=20.0, connections_max=2)
+    meddler = Meddler(on_store.url, deadline_s=20.0)
     on_store.opened.append(meddler)
     meddler.after, meddler.then = 1, lambda: trimmed(on_store, second)
     assert await trim(meddler, on_store.tenant, last=through, retention_ms=None) == 6

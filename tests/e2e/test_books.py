@@ -156,7 +156,7 @@ async def test_the_commands_adopt_the_store_a_gateway_runs_and_leave_it_running(
     environ = {"DEZGO_API_KEY": "DEZGO-" + "A" * 32, "TOKEN_SECRET": "s" * 43}
     limits = BudgetBook({"solo": TenantBudgets((Rule(Credits.whole(100), Window(Every.TOTAL)),))})
     async with EmbeddedStore(tmp_path / "data" / "store") as embedded:
-        store = Store(embedded.url, deadline_s=10.0, connections_max=2)
+        store = Store(embedded.url, deadline_s=10.0)
         ledger = RedisLedger(store, limits, hold_ttl_ms=60_000)
         held = await ledger.hold(Payer("solo"), Credits.whole(19), hold_id=HoldId("h"))
         await ledger.settle(held, Credits.whole(19), Flag.UNCERTAIN)

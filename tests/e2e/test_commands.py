@@ -266,7 +266,7 @@ async def audited(cwd: Path, env: dict[str, str]) -> tuple[int | None, str]:
 
 async def tamper(store_url: str) -> None:
     """Take 18 credits off a balance, past the scripts."""
-    store = Store(store_url, deadline_s=5, connections_max=1)
+    store = Store(store_url, deadline_s=5)
     (balance,) = await store.call("KEYS", "dgw:{labs}:balance:tenant/total:*")
     await store.call("HSET", balance, "spent", "1000")
     await store.close()

@@ -56,7 +56,7 @@ class Life:
 @asynccontextmanager
 async def books(here: World, store_url: str) -> AsyncIterator[RedisLedger]:
     """The ledger as it stands after its gateway has gone."""
-    store = Store(store_url, deadline_s=5, connections_max=1)
+    store = Store(store_url, deadline_s=5)
     try:
         yield RedisLedger(store, budget_book(here.settings.tenants), hold_ttl_ms=1)
     finally:

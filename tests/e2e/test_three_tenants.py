@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from gateway.ledger.budget import Balance, Path
+from gateway.ledger.journal import pairs
 from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.test_account import picture
@@ -197,7 +198,7 @@ async def _collect(here: World, sent: list[Sent]) -> Books:
     await until(lambda: sum(line["event"] == "request" for line in here.lines()) == len(sent))
     store = here.running.ledger._store
     journals = {
-        tenant: [entry for _, entry in await store.call("XRANGE", f"dgw:{{{tenant}}}:journal", "-", "+")]
+        tenant: [pairs(entry) for _, entry in await store.call("XRANGE", f"dgw:{{{tenant}}}:journal", "-", "+")]
         for tenant in here.settings.tenants
     }
     balances = {

@@ -12,7 +12,7 @@ Answer = Callable[[Words], Awaitable[bytes | None]]
 
 @dataclass
 class FakeStore:
-    """Answers each call with `answer`; introductions of a connection are answered and not counted."""
+    """Answers each call with `answer`. The ECHO behind a plain command is answered of itself and not counted."""
 
     answer: Answer
     url: str = ""
@@ -26,7 +26,7 @@ class FakeStore:
         self.connections += 1
         try:
             while (words := await _read(reader)) is not None:
-                answer = b"+OK\r\n" if words[0] == "CLIENT" else await self._count(words)
+                answer = bulk(words[1]) if words[0] == "ECHO" and words[1].startswith("~") else await self._count(words)
                 if answer is None:
                     return
                 writer.write(answer)
@@ -57,6 +57,17 @@ async def _read(reader: asyncio.StreamReader) -> Words | None:
         size = int((await reader.readline())[1:])
         words.append((await reader.readexactly(size + 2))[:-2].decode())
     return tuple(words)
+
+
+def bulk(text: str) -> bytes:
+    """A text as a store sends it."""
+    return b"$%d\r\n%s\r\n" % (len(text.encode()), text.encode())
+
+
+def ran(words: Words, *answer: str) -> bytes:
+    """What a script answers to this call: its name comes last."""
+    said = (*answer, words[-1])
+    return b"*%d\r\n" % len(said) + b"".join(bulk(text) for text in said)
 
 
 def always(answer: bytes | None) -> Answer:

@@ -301,6 +301,7 @@ def full() -> Metrics:
     shown.settled(Settlement(HoldId("4f2a"), State.EXPIRED, Credits.whole(19), Flag.UNCERTAIN, applied=True))
     shown.set_balances([("acme", balance())])
     shown.watch(settles_under_way=lambda: 3, settles_on_disk=lambda: 2, log_lines_dropped=lambda: 4)
+    shown.watch_store(up=lambda: True)
     return shown
 
 

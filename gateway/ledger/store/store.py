@@ -1,0 +1,246 @@
+"""Store: the way to Redis or Valkey, be it one, a cluster, or a primary with sentinels. Every failure has a class.
+
+Nothing is sent twice unless the store said that it did not run it: a script it does not know, a slot that moved. No
+answer within the deadline is `LedgerUnavailable`: unknown, never "no"; only the caller knows whether it is safe to ask
+again.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import hiredis
+
+from gateway.errors import LedgerPoisoned, LedgerUnavailable
+from gateway.ledger.store.address import Address, read_url
+from gateway.ledger.store.link import Dialling, Link
+from gateway.ledger.store.script import Script
+from gateway.ledger.store.topology import topology_of
+from gateway.ledger.store.trouble import LEADS_NOWHERE, UnknownScriptError, classified
+from gateway.ledger.store.wire import Wire
+
+# How often a call follows a slot that moved.
+_REDIRECTS_MAX = 3
+
+# Between two searches for where keys live, however much goes wrong.
+_SEARCH_PAUSE_S = 0.2
+
+# Commands whose first argument is no key: any node answers them.
+_KEYLESS = frozenset({"PING", "TIME", "INFO", "CONFIG", "ECHO", "CLIENT", "DEBUG", "ROLE"})
+
+
+# How a call is sent over a wire; the second argument as `asking` of `Wire`.
+_Send = Callable[[Wire, bool], "asyncio.Future[Any]"]
+
+
+class Store:
+    """The stores behind one URL, one connection to each.
+
+    Args:
+        url: as `address.read_url`. Raises ValueError for any other.
+        deadline_s: for one call; finding and connecting to the store, where needed, have the same once more.
+        replicas: of a primary that must have what a script wrote before it is answered.
+        ca_file: PEM file of the authorities to trust for `rediss://`; None takes the system's.
+        told: called at each change: with the class of the trouble, and with None once calls are answered again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        deadline_s: float,
+        replicas: int = 0,
+        ca_file: Path | None = None,
+        told: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
+        read = read_url(url)
+        tls = ssl.create_default_context(cafile=ca_file) if read.tls else None
+        self._deadline_s = deadline_s
+        self._dialling = Dialling(read, deadline_s, replicas, tls)
+        self._topology = topology_of(read, deadline_s=deadline_s, tls=tls)
+        self._links: dict[Address, Link] = {}
+        self._search: asyncio.Task[None] | None = None
+        self._searched_s = float("-inf")
+        self._search_from_s = float("-inf")
+        self._told = told
+        self._trouble: str | None = None
+        self._closed = False
+
+    @property
+    def trouble(self) -> str | None:
+        """The class of what went wrong last, until a call is answered again; None while all is well."""
+        return self._trouble
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str]) -> list[Any]:
+        """Run `script` once and return its answer. All keys live in one slot; the first says which.
+
+        A store that does not know the script said so without running it, so it is sent again with its text.
+
+        Raises:
+            LedgerUnavailable: no answer, or an error one. It may have run, unless the error says that it was not sent.
+            LedgerPoisoned: the script found a stored value it cannot trust; it wrote nothing.
+        """
+        rest: tuple[str | int, ...] = (len(keys), *keys, *args)
+        key = keys[0] if keys else None
+
+        def send(verb: str, text: str) -> _Send:
+            words = (verb, text, *rest)
+            return lambda wire, asking: wire.script(words, replicated=not script.reads_only, asking=asking)
+
+        try:
+            answer = await self._ask(key, send("EVALSHA", script.sha1))
+        except UnknownScriptError:
+            answer = await self._ask(key, send("EVAL", script.text))
+        return cast("list[Any]", answer)
+
+    async def call(self, *words: str | int) -> Any:
+        """Send one command and return its answer; errors as `run`. Its first argument is its key, if it has one."""
+        key = str(words[1]) if len(words) > 1 and words[0] not in _KEYLESS else None
+        return await self._ask(key, lambda wire, asking: wire.plain(words, asking=asking))
+
+    async def everywhere(self, *words: str | int) -> list[Any]:
+        """The answer of every primary to one command; raises as `run`, also when one of them does not answer."""
+        if not self._topology.primaries():
+            await self._find()
+        return [
+            await self._asked(address, lambda wire, asking: wire.plain(words, asking=asking), asking=False)
+            for address in self._topology.primaries()
+        ]
+
+    # --- one call ----------------------------------------------------------------------------------------------
+
+    async def _ask(self, key: str | None, send: _Send) -> Any:
+        try:
+            answer = await self._followed(key, send)
+        except (LedgerPoisoned, UnknownScriptError):
+            raise
+        except LedgerUnavailable as error:
+            self._note(error.code)
+            raise
+        if self._trouble is not None:
+            self._note(None)
+        return answer
+
+    async def _followed(self, key: str | None, send: _Send) -> Any:
+        """Ask where the key lives, and where that store says it does."""
+        address, asking = self._topology.of(key), False
+        self._look_again()
+        for _ in range(_REDIRECTS_MAX):
+            if address is None:
+                await self._find()
+                address = self._topology.of(key)
+            if address is None:
+                raise LedgerUnavailable("cluster", sent=False)
+            answer = await self._asked(address, send, asking=asking)
+            elsewhere = _elsewhere(answer, address)
+            if elsewhere is None:
+                return answer
+            word, slot, address = elsewhere
+            asking = word == "ASK"
+            if not asking:
+                self._topology.moved(slot, address)
+                self._doubt()
+        raise LedgerUnavailable("cluster", sent=False)
+
+    async def _asked(self, address: Address, send: _Send, *, asking: bool) -> Any:
+        """Ask once. A redirection is returned, every other error raised."""
+        link = self._links.get(address) or self._link(address)
+        try:
+            wire = link.wire or await self._connected(link)
+            answer = await send(wire, asking)
+        except LedgerUnavailable:
+            # Where there may be another one by now, look for it.
+            self._doubt()
+            raise
+        if not isinstance(answer, hiredis.ReplyError) or str(answer).startswith(("MOVED ", "ASK ")):
+            return answer
+        found = classified(str(answer))
+        if found.code in LEADS_NOWHERE:
+            link.drop()
+            self._doubt()
+        raise found
+
+    async def _connected(self, link: Link) -> Wire:
+        async with _within(self._deadline_s):
+            return await link.connected()
+
+    def _link(self, address: Address) -> Link:
+        if self._closed:
+            raise LedgerUnavailable("connection", sent=False)
+        link = self._links[address] = Link(address, self._dialling)
+        return link
+
+    def _note(self, code: str | None) -> None:
+        if code != self._trouble:
+            self._trouble = code
+            self._told(code)
+
+    # --- finding -----------------------------------------------------------------------------------------------
+
+    def _look_again(self) -> None:
+        """Beside the calls: whether keys still live where they are thought to."""
+        if self._topology.believed_s is not None and asyncio.get_running_loop().time() >= self._search_from_s:
+            self._begin_search()
+
+    def _doubt(self) -> None:
+        """Look again soon: something went wrong where keys were thought to live."""
+        self._search_from_s = min(self._search_from_s, self._searched_s + _SEARCH_PAUSE_S)
+
+    async def _find(self) -> None:
+        """Find out where keys live; raises LedgerUnavailable, also when that failed a moment ago."""
+        if self._topology.believed_s is None:
+            return
+        if self._search is None and asyncio.get_running_loop().time() < self._searched_s + _SEARCH_PAUSE_S:
+            raise LedgerUnavailable("connection", sent=False)
+        async with _within(self._deadline_s * 2):
+            await asyncio.shield(self._begin_search())
+
+    def _begin_search(self) -> "asyncio.Task[None]":
+        """At most one search at a time, whoever asks for it."""
+        if self._closed:
+            raise LedgerUnavailable("connection", sent=False)
+        if self._search is None:
+            self._searched_s = asyncio.get_running_loop().time()
+            self._search_from_s = self._searched_s + (self._topology.believed_s or 0.0)
+            self._search = asyncio.create_task(self._topology.find())
+            self._search.add_done_callback(self._found)
+        return self._search
+
+    def _found(self, search: "asyncio.Task[None]") -> None:
+        self._search = None
+        if not search.cancelled():
+            search.exception()  # told to whoever waits for it
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._closed = True
+        if self._search is not None:
+            self._search.cancel()
+            await asyncio.gather(self._search, return_exceptions=True)
+        for link in self._links.values():
+            await link.close()
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    """A deadline for what is done before anything is sent."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise LedgerUnavailable("timeout", sent=False) from None
+
+
+def _elsewhere(answer: Any, asked: Address) -> tuple[str, int, Address] | None:
+    """Which slot lives where, if that is the answer: `MOVED 3999 127.0.0.1:6381`; without a host, the one asked."""
+    if not isinstance(answer, hiredis.ReplyError):
+        return None
+    word, _, rest = str(answer).partition(" ")
+    slot, _, where = rest.partition(" ")
+    host, _, port = where.rpartition(":")
+    if not (slot.isdecimal() and port.isdecimal() and int(port)):
+        raise classified(str(answer))
+    return word, int(slot), Address(host or asked.host, int(port))
