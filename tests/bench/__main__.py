@@ -7,8 +7,11 @@ import secrets
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
+from tests.servers.node import bundled_program
 
 
 def main() -> int:
@@ -22,19 +25,39 @@ def main() -> int:
     killing.add_argument("--fsync", choices=("everysec", "always"), default="always")
     killing.add_argument("--directory", type=Path, default=None, help="empty, to look at afterwards")
     killing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    return _faults(parser.parse_args())
+    failing = benches.add_parser("failover", help="kill the primary of a replicated store and count what is lost")
+    failing.add_argument("--rounds", type=int, default=10)
+    failing.add_argument("--seed", type=int, default=None, help="of the plan; a fresh one unless given")
+    failing.add_argument("--how", choices=HOWS, default="kill")
+    failing.add_argument("--durability", choices=DURABILITIES, default="local")
+    failing.add_argument("--program", default=None, help="a server program; the bundled one unless given")
+    failing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    said = parser.parse_args()
+    return {"faults": _faults, "failover": _failover}[said.bench](said)
 
 
 def _faults(said: argparse.Namespace) -> int:
-    seed = secrets.randbelow(2**31) if said.seed is None else said.seed
     with tempfile.TemporaryDirectory() as fresh:
-        found = asyncio.run(
-            faults(said.directory or Path(fresh), kills=said.kills, seed=seed, workers=said.workers, fsync=said.fsync)
-        )
-    figures = found.as_json()
-    lines = [json.dumps(figures)] if said.json else [f"{name:<26}{value}" for name, value in figures.items()]
+        plan = {"kills": said.kills, "seed": _seed(said), "workers": said.workers, "fsync": said.fsync}
+        found = asyncio.run(faults(said.directory or Path(fresh), **plan))
+    return _shown(said, found.as_json(), sound=found.sound)
+
+
+def _failover(said: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as fresh:
+        plan = {"rounds": said.rounds, "seed": _seed(said), "how": said.how, "durability": said.durability}
+        found = asyncio.run(failover(Path(fresh), program=said.program or bundled_program(), **plan))
+    return _shown(said, found.as_json(), sound=found.sound)
+
+
+def _seed(said: argparse.Namespace) -> int:
+    return secrets.randbelow(2**31) if said.seed is None else int(said.seed)
+
+
+def _shown(said: argparse.Namespace, figures: dict[str, Any], *, sound: bool) -> int:
+    lines = [json.dumps(figures)] if said.json else [f"{name:<28}{value}" for name, value in figures.items()]
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if found.sound else 1
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.budget import Path
-from gateway.ledger.contract import Hold, HoldId, open_hold
+from gateway.ledger.contract import Hold, HoldId, Settlement, open_hold
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
@@ -27,6 +27,7 @@ class Caller:
     Attributes:
         granted: ids of the holds that were granted, with what each call was charged.
         refused: codes of the holds that were refused.
+        ended: ends the store has answered, by hold id.
     """
 
     tenant: str
@@ -35,6 +36,7 @@ class Caller:
     spool: Spool
     granted: dict[str, int] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
+    ended: dict[str, Settlement] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -51,11 +53,12 @@ class Caller:
         self.granted[held.hold_id] = charged
         self.settler.close(held, Credits(charged), Flag.CONFIRMED)
 
-    async def call(self, name: str, charged: int) -> str:
-        """One call from hold to settle; `held`, or the code of the refusal."""
+    async def call(self, name: str, charged: int, *, takes_s: float = 0.0) -> str:
+        """One call from hold to settle; `held`, or the code of the refusal. `takes_s`: how long the work lasts."""
         try:
             async with open_hold(self.ledger, self.settler, self.path, HELD, hold_id=HoldId(name)) as opened:
                 self.granted[name] = charged
+                await asyncio.sleep(takes_s)
                 opened.end(Credits(charged), Flag.CONFIRMED, final=True)
         except LedgerUnavailable as refused:
             self.refused[refused.code] += 1
@@ -91,9 +94,10 @@ async def calling(store: Store, directory: FilePath, tenant: str = "t") -> Async
     ledger = RedisLedger(store, book(tenant), hold_ttl_ms=600_000)
     spool = Spool(directory)
     await spool.start()
-    settler = Settler(ledger, spool=spool)
+    ended: dict[str, Settlement] = {}
+    settler = Settler(ledger, spool=spool, settled=lambda settlement: ended.update({settlement.hold_id: settlement}))
     try:
-        yield Caller(tenant, ledger, settler, spool)
+        yield Caller(tenant, ledger, settler, spool, ended=ended)
     finally:
         await settler.drain(20)
         await spool.close()

@@ -212,17 +212,19 @@ def scripts_forgotten(one: Node) -> Iterator[None]:
 
 # --- the table --------------------------------------------------------------------------------------------------
 
+# Overdue once, others are refused at once: nothing is sent behind a call that is not answered.
+SILENT = ("timeout", "stalled")
 WAIT, BOOKED = "wait on disk", "are booked"
 _SAME = "goes on by itself; waiting settles are booked once"
 
 FAULTS: tuple[Fault, ...] = (
     Fault("killed, and started again on its data", ("connection",), WAIT, _SAME, killed),
     Fault("restarted in order while idle", ("held",), BOOKED, "nothing is noticed", restarted),
-    Fault("silent (SIGSTOP)", ("timeout",), WAIT, _SAME, stopped),
-    Fault("stalled for longer than the deadline", ("timeout",), WAIT, _SAME, stalled(_OUTLASTS_S)),
+    Fault("silent (SIGSTOP)", SILENT, WAIT, _SAME, stopped),
+    Fault("stalled for longer than the deadline", SILENT, WAIT, _SAME, stalled(_OUTLASTS_S)),
     Fault("stalled for less than the deadline", ("held",), BOOKED, "nothing is noticed", stalled(DEADLINE_S / 5)),
-    Fault("all clients paused", ("timeout",), WAIT, _SAME, paused),
-    Fault("writes paused, as in an orderly failover", ("timeout",), WAIT, _SAME, writes_paused),
+    Fault("all clients paused", SILENT, WAIT, _SAME, paused),
+    Fault("writes paused, as in an orderly failover", SILENT, WAIT, _SAME, writes_paused),
     Fault("busy with another's endless script", ("busy",), WAIT, _SAME, busy),
     Fault("loading its data", ("loading",), WAIT, _SAME, loading),
     Fault("out of memory", ("oom",), BOOKED, "goes on by itself", configured("maxmemory", "1", back="0")),

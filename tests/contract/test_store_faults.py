@@ -14,7 +14,7 @@ STRUCK = [fault for fault in FAULTS if fault.strike is not None]
 
 
 def store(url: str) -> Store:
-    return Store(url, deadline_s=DEADLINE_S, connections_max=4)
+    return Store(url, deadline_s=DEADLINE_S)
 
 
 @pytest.fixture(params=["valkey", "redis"])

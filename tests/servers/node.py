@@ -215,6 +215,15 @@ class Node:
     def _is_linked(self) -> bool:
         return self.info("replication").get("master_link_status") == "up"
 
+    def followed(self, *, within_s: float = 15.0) -> None:
+        """Wait until it counts a replica in sync: a little later than that replica itself."""
+
+        def online() -> bool:
+            found = self.info("replication")
+            return any(name.startswith("slave") and "state=online" in value for name, value in found.items())
+
+        wait_until(online, f"port {self.port} to see its replica", within_s=within_s)
+
     def lead(self) -> None:
         """Become a primary."""
         self.ask("REPLICAOF", "NO", "ONE")

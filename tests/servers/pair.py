@@ -32,6 +32,12 @@ class Pair:
         self.replica.lead()
         self.front.lead_to(self.replica.port)
 
+    def rejoin(self) -> None:
+        """Let the dead primary come back as a replica of the one that was promoted."""
+        self.primary.start("--replicaof", "127.0.0.1", str(self.replica.port))
+        self.primary.linked()
+        self.replica.followed()
+
 
 @contextmanager
 def pair(program: str, folder: Path, *options: str) -> Iterator[Pair]:
@@ -43,4 +49,5 @@ def pair(program: str, folder: Path, *options: str) -> Iterator[Pair]:
         relay(primary.port) as front,
     ):
         replica.follow(wire.port)
+        primary.followed()
         yield Pair(primary, replica, wire, front)

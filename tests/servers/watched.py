@@ -73,6 +73,7 @@ def watched(
         nodes = [held.enter_context(node(program, folder / f"node{n}", *options)) for n in range(1 + replicas)]
         for replica in nodes[1:]:
             replica.follow(nodes[0].port)
+            nodes[0].followed()
         watching = [Sentinel(program, folder / f"sentinel{n}") for n in range(sentinels)]
         for sentinel in watching:
             held.callback(sentinel.kill)
