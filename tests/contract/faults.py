@@ -41,7 +41,7 @@ class Fault:
 
     def cells(self) -> list[str]:
         """The row as it stands in the document."""
-        return [self.name, " or ".join(f"`{said}`" for said in self.hold), self.settle, self.after]
+        return [self.name, ", ".join(f"`{said}`" for said in self.hold), self.settle, self.after]
 
 
 # --- strikes ----------------------------------------------------------------------------------------------------
@@ -215,6 +215,11 @@ def scripts_forgotten(one: Node) -> Iterator[None]:
 # Overdue once, others are refused at once: nothing is sent behind a call that is not answered.
 SILENT = ("timeout", "stalled")
 WAIT, BOOKED = "wait on disk", "are booked"
+NONE, GIVEN_UP = "there are none", "are given up: the hold expires at what was held, `uncertain`"
+POISONED = ("poisoned",)
+# What a failover looks like from outside, depending on the moment.
+AWAY = ("connection", *SILENT, "readonly", "loading", "cluster", "replicas")
+REPAIRED = "the tenant is closed until an operator repairs it; others go on"
 _SAME = "goes on by itself; waiting settles are booked once"
 
 FAULTS: tuple[Fault, ...] = (
@@ -247,4 +252,82 @@ FAULTS: tuple[Fault, ...] = (
     Fault("forbids the user its scripts", ("auth",), WAIT, _SAME, forbidden),
     Fault("takes no more connections", ("connection",), WAIT, _SAME, crowded),
     Fault("has forgotten the scripts", ("held",), BOOKED, "each script ran once", scripts_forgotten),
+    # --- shown by tests of their own
+    Fault(
+        "down when a gateway starts",
+        ("connection",),
+        NONE,
+        "the gateway does not start; one that runs uses it once it is up",
+        shown_by="test_a_gateway_that_finds_no_store_does_not_start",
+    ),
+    Fault(
+        "may evict keys, or keeps nothing on disk",
+        ("start refused",),
+        NONE,
+        "`ledger.allow_unsafe_store` overrules",
+        shown_by="test_a_gateway_does_not_start_on_a_store_that_may_forget",
+    ),
+    Fault(
+        "a key of the wrong type",
+        POISONED,
+        GIVEN_UP,
+        REPAIRED,
+        shown_by="test_a_hold_over_a_key_of_the_wrong_type_is_refused_whole_and_granted_once_it_is_repaired",
+    ),
+    Fault(
+        "a balance that is no whole number",
+        POISONED,
+        GIVEN_UP,
+        REPAIRED,
+        shown_by="test_a_balance_that_is_no_whole_number_is_never_built_on",
+    ),
+    Fault(
+        "the primary dies, Sentinels promote its replica",
+        AWAY,
+        WAIT,
+        "goes on with what the new primary knows; see durability",
+        shown_by="test_when_sentinels_promote_a_replica_calls_are_refused_till_then_and_go_on_by_themselves",
+    ),
+    Fault(
+        "a primary wakes up after its replica was promoted",
+        AWAY,
+        WAIT,
+        "what it took alone was never acknowledged (`replicated`), or may be lost (`local`); see durability",
+        shown_by="test_what_a_primary_takes_that_wakes_up_after_its_replica_was_promoted_is_not_acknowledged",
+    ),
+    Fault(
+        "a node of a cluster dies, its replica takes over",
+        AWAY,
+        WAIT,
+        "tenants of other nodes notice nothing; its own go on by themselves",
+        shown_by="test_when_a_node_of_a_cluster_dies_only_its_tenants_wait_till_its_replica_takes_over",
+    ),
+    Fault(
+        "an orderly failover of a cluster, under load",
+        ("held", *AWAY),
+        WAIT,
+        "nothing acknowledged is lost",
+        shown_by="test_an_orderly_failover_under_load_loses_and_doubles_nothing",
+    ),
+    Fault(
+        "a slot on its way to another node",
+        ("held", "cluster"),
+        "are booked, or wait on disk",
+        "goes on at its new place",
+        shown_by="test_while_a_slot_moves_calls_are_held_or_refused_whole_and_go_on_at_its_new_place",
+    ),
+    Fault(
+        "a slot moves in one step (Valkey 9), under load",
+        ("held", *AWAY),
+        "are booked, or wait on disk",
+        "nothing acknowledged is lost",
+        shown_by="test_a_slot_that_moves_in_one_step_under_load_loses_and_doubles_nothing",
+    ),
+    Fault(
+        "too few replicas for `durability: replicated`",
+        ("replicas", *SILENT),
+        WAIT,
+        _SAME,
+        shown_by="test_without_the_replica_holds_are_refused_settles_wait_and_all_goes_on_when_it_is_back",
+    ),
 )

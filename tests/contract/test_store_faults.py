@@ -10,6 +10,7 @@ from tests.contract.faults import BOOKED, DEADLINE_S, FAULTS, Fault
 from tests.servers.node import Node, bundled_program, free_port, node
 from tests.tools import need_tool
 
+TESTS = FilePath(__file__).parents[1]
 STRUCK = [fault for fault in FAULTS if fault.strike is not None]
 
 
@@ -41,6 +42,19 @@ async def test_under_each_fault_holds_say_so_settles_are_kept_and_the_books_are_
             assert said in fault.hold
             await caller.succeeds()
             await caller.assert_exact()
+
+
+def test_the_document_has_the_rows_of_the_table() -> None:
+    lines = (TESTS.parent / "docs" / "store-faults.md").read_text("utf-8").splitlines()
+    said = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    assert said == [["the store", "a hold says", "settles meanwhile", "afterwards"], *(f.cells() for f in FAULTS)]
+
+
+def test_every_row_is_struck_or_names_a_test_that_exists() -> None:
+    written = "".join(path.read_text("utf-8") for path in TESTS.rglob("test_*.py"))
+    for fault in FAULTS:
+        assert (fault.strike is None) == bool(fault.shown_by), fault.name
+        assert fault.strike is not None or f"def {fault.shown_by}(" in written, fault.name
 
 
 async def test_a_store_that_is_down_at_the_start_is_used_once_it_is_up(program: str, tmp_path: FilePath) -> None:

@@ -87,6 +87,11 @@ class Cluster:
         named = {self._named(slot, node) for node in self.alive()}
         return named.pop() if len(named) == 1 else None
 
+    def move_at_once(self, slot: int, target: Node) -> None:
+        """Move a slot in one step, where the program can (Valkey 9), and wait until all nodes know."""
+        self.owner(slot).ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.ids()[target.port])
+        wait_until(lambda: self._agreed(slot) == target.port, "the slot to move", within_s=30)
+
     def promoted(self, slot: int, instead_of: Node, *, within_s: float = 30.0) -> Node:
         """Wait until all nodes that run name another primary of the slot, and serve it."""
 
