@@ -6,8 +6,10 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.store import Store
+from gateway.units import Credits, Flag
 from tests.contract.calling import calling, until
 from tests.servers.node import bundled_program
 from tests.servers.pair import Pair, pair
@@ -36,8 +38,9 @@ async def test_what_is_acknowledged_is_on_the_replica_which_holds_nothing_more_u
 ) -> None:
     async with calling(store(two, 1), tmp_path / "spool") as caller:
         for number in range(20):
-            assert await caller.call(f"n{number}", number % 8) == "held"
-            assert two.replica.ask("EXISTS", keys.record("t", f"n{number}")) == 1
+            if await caller.call(f"n{number}", number % 8) == "held":
+                assert two.replica.ask("EXISTS", keys.record("t", f"n{number}")) == 1
+        assert len(caller.granted) > 1
         await caller.until_booked()
         two.primary.kill()
         two.promote()
@@ -51,6 +54,7 @@ async def test_without_the_replica_holds_are_refused_settles_wait_and_all_goes_o
     two: Pair, tmp_path: FilePath
 ) -> None:
     async with calling(store(two, 1), tmp_path / "spool") as caller:
+        await caller.succeeds()
         before = await caller.hold("before")
         two.replica.kill()
         assert await caller.call("meanwhile", 2) in REFUSED
@@ -82,3 +86,26 @@ async def test_a_store_with_fewer_replicas_than_asked_for_holds_nothing(two: Pai
         # Its void is not acknowledged either: it is held till then, and nobody is let upstream for it.
         assert await caller.settler.drain(0) == 1
         assert two.primary.ask("HGET", keys.record("t", "one"), "state") == "open"
+
+
+async def test_what_is_asked_for_again_on_another_connection_waits_for_the_replica_as_well(
+    two: Pair, tmp_path: FilePath
+) -> None:
+    """The answer `known` tells of a write that another connection has made: that connection's wait does not count."""
+    async with calling(store(two, 1), tmp_path / "one") as first, calling(store(two, 1), tmp_path / "two") as second:
+        for caller in (first, second):
+            await caller.succeeds()
+            await caller.until_booked()
+        opened = await first.hold("settled")
+        two.wire.swallows = True
+        held = await first.call("held", 2)
+        first.settle(opened, 5)
+        await until(lambda: first.spool.holds(opened.hold_id))
+        assert held in REFUSED
+        assert two.primary.ask("HGET", keys.record("t", "settled"), "state") == "settled"
+        with pytest.raises(LedgerUnavailable):
+            await second.hold("held")
+        with pytest.raises(LedgerUnavailable):
+            await second.ledger.settle(opened, Credits(5), Flag.CONFIRMED)
+        for caller in (first, second):
+            await caller.settler.drain(0)

@@ -15,7 +15,7 @@
 -- Returns  {'held', now, deadline, spent, held, granted, …}   balances with this hold in them; grants not lapsed
 --          {'exhausted', now, spent, held, granted, …}        some budget cannot bear it; nothing was written
 --          {'window', now}                           a window given is not the one of now; nothing was written
---          {'known', now, state, amount, deadline, budgets}   this id was here before; nothing was written
+--          {'known', now, state, amount, deadline, budgets}   this id was here before; nothing was changed
 -- Clock    the server's TIME. A caller's clock never decides about money.
 -- Promise  spent + held <= limit + live grants in every budget whenever it answers 'held'.
 
@@ -23,6 +23,7 @@ local now = now_ms()
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'amount', 'deadline', 'budgets')
 if record[1] then
+  vouch(KEYS[1], 'state', record[1])
   return {'known', now, record[1], record[2] or '0', record[3] or '0', record[4] or ''}
 end
 

@@ -11,7 +11,7 @@
 -- ARGV[4]  budgets           must equal the record's own; guards against wrong keys
 -- ARGV[5]  kept              ms the record is remembered after its end
 -- Returns  {'settled'}                        booked by this call
---          {'known', state, charged, flag}    it had ended before; nothing was written
+--          {'known', state, charged, flag}    it had ended before; remembered for longer
 --          {'unknown'}                        no such hold; nothing was written
 -- Clock    the server's TIME, for the journal only.
 -- Promise  a hold moves `spent` once, and once more only if it had expired: then to the true amount.
@@ -22,6 +22,7 @@ if not state then
   return {'unknown'}
 end
 if state ~= 'open' and state ~= 'expired' then
+  vouch_ended(KEYS[1], ARGV[5])
   return {'known', state, record[4] or '0', record[5] or 'confirmed'}
 end
 if record[3] ~= ARGV[4] then
