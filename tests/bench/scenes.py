@@ -44,7 +44,7 @@ class ByHand:
         """See `Scene.fail_over`."""
         if self.black_hole:
             self.pair.wire.swallows = True
-            await asyncio.sleep(dice.uniform(0.2, 0.8))
+            await asyncio.sleep(dice.uniform(0.3, 2.0))
         self.pair.primary.kill()
         self.pair.promote()
         self.pair.primary.launch("--replicaof", "127.0.0.1", str(self.pair.replica.port))
