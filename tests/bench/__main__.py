@@ -7,10 +7,13 @@ import secrets
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
 from tests.bench.proxy.measure import measure
 from tests.bench.windows import sweep
+from tests.servers.node import bundled_program
 
 
 def main() -> int:
@@ -33,31 +36,48 @@ def main() -> int:
     comparing.add_argument("--seconds", type=int, default=4, help="of load per round and server")
     comparing.add_argument("--connections", type=int, default=64)
     comparing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    failing = benches.add_parser("failover", help="kill the primary of a replicated store and count what is lost")
+    failing.add_argument("--rounds", type=int, default=10)
+    failing.add_argument("--seed", type=int, default=None, help="of the plan; a fresh one unless given")
+    failing.add_argument("--how", choices=HOWS, default="kill")
+    failing.add_argument("--durability", choices=DURABILITIES, default="local")
+    failing.add_argument("--program", default=None, help="a server program; the bundled one unless given")
+    failing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
-    return {"windows": _windows, "faults": _faults, "proxy": _proxy}[said.bench](said)
+    run = {"windows": _windows, "faults": _faults, "proxy": _proxy, "failover": _failover}[said.bench]
+    return run(said)
 
 
 def _proxy(said: argparse.Namespace) -> int:
     figures = asyncio.run(measure(rounds=said.rounds, seconds=said.seconds, connections=said.connections))
-    return _shown(figures, as_json=said.json, sound=True)
+    return _shown(said, figures, sound=True)
 
 
 def _windows(said: argparse.Namespace) -> int:
     found = sweep(processes=said.processes, zones=said.zones)
-    return _shown(found.as_json(), as_json=said.json, sound=not found.violations)
+    return _shown(said, found.as_json(), sound=not found.violations)
 
 
 def _faults(said: argparse.Namespace) -> int:
-    seed = secrets.randbelow(2**31) if said.seed is None else said.seed
     with tempfile.TemporaryDirectory() as fresh:
-        found = asyncio.run(
-            faults(said.directory or Path(fresh), kills=said.kills, seed=seed, workers=said.workers, fsync=said.fsync)
-        )
-    return _shown(found.as_json(), as_json=said.json, sound=found.sound)
+        plan = {"kills": said.kills, "seed": _seed(said), "workers": said.workers, "fsync": said.fsync}
+        found = asyncio.run(faults(said.directory or Path(fresh), **plan))
+    return _shown(said, found.as_json(), sound=found.sound)
 
 
-def _shown(figures: dict[str, object], *, as_json: bool, sound: bool) -> int:
-    lines = [json.dumps(figures)] if as_json else [f"{name:<26}{value}" for name, value in figures.items()]
+def _failover(said: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as fresh:
+        plan = {"rounds": said.rounds, "seed": _seed(said), "how": said.how, "durability": said.durability}
+        found = asyncio.run(failover(Path(fresh), program=said.program or bundled_program(), **plan))
+    return _shown(said, found.as_json(), sound=found.sound)
+
+
+def _seed(said: argparse.Namespace) -> int:
+    return secrets.randbelow(2**31) if said.seed is None else int(said.seed)
+
+
+def _shown(said: argparse.Namespace, figures: dict[str, Any], *, sound: bool) -> int:
+    lines = [json.dumps(figures)] if said.json else [f"{name:<28}{value}" for name, value in figures.items()]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if sound else 1
 

@@ -1,4 +1,4 @@
-"""Every keeper the promises are held by: in memory, on the bundled store, and on a Redis where one is installed."""
+"""Every keeper the promises are held by: in memory, on the bundled store, on a Redis, and on a cluster."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -6,9 +6,11 @@ import pytest
 
 from tests.contract.keepers import Keeper, MemoryKeeper, StoreKeeper
 from tests.contract.stores import bundled, running
+from tests.servers.cluster import cluster
+from tests.servers.node import bundled_program
 from tests.tools import need_tool
 
-STORES = ("valkey", "redis")
+STORES = ("valkey", "redis", "cluster")
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +23,13 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(need_tool("redis-server"), tmp_path_factory.mktemp("redis")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Three primaries with a replica each: tenants live in slots of all of them."""
+    with cluster(bundled_program(), tmp_path_factory.mktemp("cluster")) as six:
+        yield six.url
 
 
 @pytest.fixture(params=STORES)

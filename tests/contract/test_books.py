@@ -230,7 +230,7 @@ async def test_a_store_that_forgot_the_scripts_is_told_them_again_and_each_runs_
         lambda: ledger.balances(where(on_store)),
     )
     for step in steps:
-        await on_store.store.call("SCRIPT", "FLUSH")
+        await on_store.store.everywhere("SCRIPT", "FLUSH")
         await step()
     assert {(b.spent, b.held) for b in await ledger.balances(where(on_store))} == {(Credits(5), Credits.ZERO)}
     assert (await assert_clean(ledger, on_store.tenant)).entries == 6
@@ -238,7 +238,7 @@ async def test_a_store_that_forgot_the_scripts_is_told_them_again_and_each_runs_
 
 async def test_a_store_out_of_memory_refuses_new_holds_and_ends_open_ones(on_store: StoreKeeper) -> None:
     ledger, held, late = await three(on_store)
-    await on_store.store.call("CONFIG", "SET", "maxmemory", "1")
+    await on_store.store.everywhere("CONFIG", "SET", "maxmemory", "1")
     try:
         with pytest.raises(LedgerUnavailable) as refused:
             await ledger.hold(where(on_store), Credits(1), hold_id=HoldId("new"))
@@ -248,7 +248,7 @@ async def test_a_store_out_of_memory_refuses_new_holds_and_ends_open_ones(on_sto
         assert [settlement.charged for settlement in await swept(ledger, {late.hold_id})] == [Credits(2)]
         assert (await ledger.settle(late, Credits(1), Flag.CONFIRMED)).applied
     finally:
-        await on_store.store.call("CONFIG", "SET", "maxmemory", "0")
+        await on_store.store.everywhere("CONFIG", "SET", "maxmemory", "0")
     assert {(b.spent, b.held) for b in await ledger.balances(where(on_store))} == {(Credits(4), Credits.ZERO)}
     await assert_clean(ledger, on_store.tenant)
 

@@ -18,7 +18,7 @@
 -- ARGV[10] reason            why
 -- ARGV[11…] forgotten        per budget: ms from when on the store may have forgotten the balance ('' never)
 -- Returns  {'done', before, after}                booked by this call
---          {'known', op, of, asked, before, after}   this operation id was here before; nothing was written
+--          {'known', op, of, asked, before, after}   this operation id was here before; nothing was changed
 --          {'unknown'} {'open'} {'too_much'}      nothing was written
 --          {'missing'}                            a balance is gone that must be there; nothing was written
 -- Clock    the server's TIME, for what may be forgotten and for the journal.
@@ -28,6 +28,7 @@ local now = now_ms()
 
 local known = redis.call('HMGET', KEYS[2], 'op', 'of', 'asked', 'before', 'after')
 if known[1] then
+  vouch(KEYS[2], 'op', known[1])
   return {'known', known[1], known[2] or '', known[3] or '', known[4] or '0', known[5] or '0'}
 end
 

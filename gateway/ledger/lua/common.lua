@@ -98,3 +98,14 @@ local function reaches(a, b)
   a_ms, b_ms = whole(a_ms, 'id'), whole(b_ms, 'id')
   return a_ms > b_ms or (a_ms == b_ms and whole(a_n, 'id') >= whole(b_n, 'id'))
 end
+
+-- Before an answer that tells of an earlier write: writes its record once more as it is. A connection that waits for
+-- replicas waits for what it wrote itself (Redis 7.2 and later), and the earlier write may have been another's.
+-- An ended hold's record is only remembered for longer, which needs no memory.
+local function vouch(key, field, value)
+  redis.call('HSET', key, field, value)
+end
+
+local function vouch_ended(key, kept_until)
+  redis.call('PEXPIREAT', key, digits(kept_until))
+end

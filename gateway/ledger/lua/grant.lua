@@ -18,7 +18,7 @@
 -- ARGV[11] actor              who
 -- ARGV[12] reason             why
 -- Returns  {'done', until}                        granted by this call
---          {'known', op, of, asked, until}        this operation id was here before; nothing was written
+--          {'known', op, of, asked, until}        this operation id was here before; nothing was changed
 --          {'window', now}                        the window given is not the one of now; nothing was written
 --          {'nothing'} {'until'} {'full'}         nothing was written
 --          {'missing'}                            the balance is gone and must be there; nothing was written
@@ -29,6 +29,7 @@ local now = now_ms()
 
 local known = redis.call('HMGET', KEYS[1], 'op', 'of', 'asked', 'until')
 if known[1] then
+  vouch(KEYS[1], 'op', known[1])
   return {'known', known[1], known[2] or '', known[3] or '', known[4] or ''}
 end
 

@@ -20,7 +20,7 @@
 -- Returns  {'held', entry, now, deadline, spent, held, granted, …}   balances with this hold in them; grants not lapsed
 --          {'exhausted', '', now, spent, held, granted, …}   some budget cannot bear it; nothing was written
 --          {'window', '', now}                      a window given is not the one of now; nothing was written
---          {'known', '', now, state, amount, deadline, budgets}   this id was here before; nothing was written
+--          {'known', '', now, state, amount, deadline, budgets}   this id was here before; nothing was changed
 --          {'other', '', now}                       the idempotency key is another call's; nothing was written
 --          {'taken', '', now, hold id}              the same call was here before, held under this id; likewise
 --          {'regressed', '', now}                   the journal lacks the mark; nothing was written
@@ -36,6 +36,7 @@ if not holds(KEYS[3], ARGV[7]) then
 end
 local record = redis.call('HMGET', KEYS[1], 'state', 'amount', 'deadline', 'budgets')
 if record[1] then
+  vouch(KEYS[1], 'state', record[1])
   return {'known', '', now, record[1], record[2] or '0', record[3] or '0', record[4] or ''}
 end
 

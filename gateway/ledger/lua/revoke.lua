@@ -13,7 +13,7 @@
 -- ARGV[5]  actor              who
 -- ARGV[6]  reason             why
 -- Returns  {'done', amount, until, budget name}             taken back by this call
---          {'known', op, of, amount, until, budget name}    this operation id was here before; nothing was written
+--          {'known', op, of, amount, until, budget name}    this operation id was here before; nothing was changed
 --          {'lapsed'}                                       no live grant; nothing was written
 --          {'missing'}                                      the balance is gone and must be there; nothing was written
 -- Clock    the server's TIME decides what has lapsed.
@@ -23,6 +23,7 @@ local now = now_ms()
 
 local known = redis.call('HMGET', KEYS[1], 'op', 'of', 'amount', 'until', 'name')
 if known[1] then
+  vouch(KEYS[1], 'op', known[1])
   return {'known', known[1], known[2] or '', known[3] or '0', known[4] or '', known[5] or ''}
 end
 

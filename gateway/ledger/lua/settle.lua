@@ -20,7 +20,7 @@
 -- ARGV[11] facts             kept with the idempotency key; 'free' gives the key back; '' when there is none
 -- Returns  {'settled', entry, marked}         booked by this call; marked is 0 when the journal lacks the mark, else 1
 --          {'recovered', entry, marked}       booked by this call for a hold the store had lost
---          {'known', '', state, charged, flag}   it had ended before; nothing was written
+--          {'known', '', state, charged, flag}   it had ended before; remembered for longer
 --          {'unknown', ''}                    no such hold, or one older than records are kept; nothing was written
 --          {'missing', ''}                    a balance is gone that must be there; nothing was written
 -- Clock    the server's TIME, for how long a record is kept, and for the journal.
@@ -32,6 +32,7 @@ local now = now_ms()
 local record = redis.call('HMGET', KEYS[1], 'state', 'amount', 'budgets', 'charged', 'flag', 'path', 'deadline')
 local state, path = record[1], record[6] or ''
 if state and state ~= 'open' and state ~= 'expired' then
+  vouch_ended(KEYS[1], math.max(now, whole(record[7] or '0', 'deadline')) + whole(ARGV[5], 'kept'))
   return {'known', '', state, record[4] or '0', record[5] or 'confirmed'}
 end
 if state and record[3] ~= ARGV[4] then

@@ -115,12 +115,12 @@ class Link:
     def _lost(self) -> None:
         self._wire = None
 
-    def drop(self) -> None:
-        """Give up a connection to a store that cannot serve; after a pause, the next call makes a new one."""
+    def drop(self, code: str) -> None:
+        """Give up a connection to a store that cannot serve, for `code`; after a pause, a call makes a new one."""
         if self._wire is not None:
             wire, self._wire = self._wire, None
             wire.abort()
-            self._put_off("connection")
+            self._put_off(code)
 
     async def close(self) -> None:
         """Close for good."""

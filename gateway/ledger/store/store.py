@@ -159,7 +159,7 @@ class Store:
             return answer
         found = classified(str(answer))
         if found.code in LEADS_NOWHERE:
-            link.drop()
+            link.drop(found.code)
             self._doubt()
         raise found
 

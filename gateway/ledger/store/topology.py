@@ -1,18 +1,18 @@
 """Topology: at which address a key lives. One store, the primary that sentinels name, or the nodes of a cluster.
 
-Finding out is redis-py's work; what is found is asked over our own wires.
+Asking sentinels is redis-py's work; everything else goes over our own wires.
 """
 
 import asyncio
 import binascii
 import contextlib
+import random
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -20,6 +20,8 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.store.address import Address, Kind, StoreUrl
+from gateway.ledger.store.link import Dialling
+from gateway.ledger.store.wire import Wire
 
 _SLOTS = 16_384
 
@@ -109,7 +111,7 @@ class Cluster:
     def __init__(self, url: StoreUrl, *, deadline_s: float, tls: ssl.SSLContext | None) -> None:
         self._url = url
         self._deadline_s = deadline_s
-        self._tls = tls
+        self._dialling = Dialling(url, deadline_s, tls=tls)
         self._slots: list[Address | None] = [None] * _SLOTS
 
     def of(self, key: str | None) -> Address | None:
@@ -121,21 +123,36 @@ class Cluster:
         return sorted({address for address in self._slots if address is not None}, key=str)
 
     async def find(self) -> None:
-        """Ask the nodes we were told of, and those found before, for the map of slots."""
-        known = {(address.host, address.port) for address in (*self._url.addresses, *self.primaries())}
-        secure: dict[str, Any] = {} if self._tls is None else {"ssl": True, "ssl_context": self._tls}
-        asked = RedisCluster(
-            startup_nodes=[ClusterNode(host, port) for host, port in sorted(known)],
-            require_full_coverage=False,
-            username=self._url.user,
-            password=self._url.password,
-            **secure,
-            **_options(self._deadline_s),
-        )
-        async with _translated(self._deadline_s * 2, asked):
-            await asked.nodes_manager.initialize()
-            for slot, nodes in asked.nodes_manager.slots_cache.items():
-                self._slots[slot] = Address(str(nodes[0].host), int(nodes[0].port))
+        """Ask the nodes we were told of, and those found before, one after the other, for the map of slots.
+
+        In another order each time: a node that was cut off from the others believes its old map.
+        """
+        known = sorted({*self._url.addresses, *self.primaries()}, key=str)
+        async with _translated(self._deadline_s * 2):
+            for address in random.sample(known, len(known)):
+                with contextlib.suppress(LedgerUnavailable, OSError):
+                    if self._read(address, await self._slots_of(address)):
+                        return
+        raise LedgerUnavailable("connection", sent=False)
+
+    async def _slots_of(self, address: Address) -> object:
+        """What this node says, over a connection of its own."""
+        wire = Wire(deadline_s=self._deadline_s / 2)
+        try:
+            async with asyncio.timeout(self._deadline_s / 2):
+                await self._dialling.dial(address, wire)
+                return await wire.plain(("CLUSTER", "SLOTS"))
+        finally:
+            if wire.open:
+                wire.abort()
+                await wire.closed.wait()
+
+    def _read(self, asked: Address, answer: object) -> bool:
+        """Note the primaries a node names: `[first slot, last slot, [host, port, …], replicas …]`; whether any is."""
+        ranges = answer if isinstance(answer, list) else []
+        for first, last, (host, port, *_), *_ in ranges:
+            self._slots[int(first) : int(last) + 1] = [Address(host or asked.host, int(port))] * (last - first + 1)
+        return bool(ranges)
 
     def moved(self, slot: int, address: Address) -> None:
         """See `Topology.moved`."""
@@ -166,7 +183,7 @@ def _options(within_s: float) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _translated(within_s: float, *clients: "Redis | RedisCluster") -> AsyncIterator[None]:
+async def _translated(within_s: float, *clients: Redis) -> AsyncIterator[None]:
     """Bound a search, give its errors a class, and close what it opened."""
     try:
         async with asyncio.timeout(within_s):

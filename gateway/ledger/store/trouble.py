@@ -42,6 +42,9 @@ def classified(text: str) -> LedgerUnavailable:
         return UnknownScriptError("error")
     if text.startswith("ERR max number of clients"):
         return LedgerUnavailable("connection")
+    if text.startswith("ERR Protocol error: unauthenticated"):
+        # A store that wants a password reads no long command from whoever gave none.
+        return LedgerUnavailable("auth")
     return LedgerUnavailable(_BY_WORD.get(first) or _inside(text))
 
 

@@ -46,6 +46,7 @@ SAID = [
     (f"ERR unknown command '{MARK}'", "error"),
     (f"ERR max number of clients reached {MARK}", "connection"),
     ("ERR max number of clients reached", "connection"),
+    ("ERR Protocol error: unauthenticated multibulk length", "auth"),
     (f"WHATEVER {MARK}", "error"),
     (MARK, "error"),
     ("", "error"),
