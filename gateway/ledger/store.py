@@ -6,6 +6,7 @@ knows whether that is safe. No answer within the deadline is `LedgerUnavailable`
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -48,6 +49,9 @@ _BY_WORD = {
     "MOVED": "cluster",
     "ASK": "cluster",
 }
+
+# Stores before 7.0 put the error of a command after words about the script it stood in.
+_IN_SCRIPT = re.compile(r"@user_script: ?[0-9]+: -([A-Z]+) ")
 
 # Words of errors that speak of a stored value.
 _POISON = ("POISONED", "WRONGTYPE", "not an integer")
@@ -146,8 +150,9 @@ def _classified(error: Exception) -> LedgerUnavailable:
     if not isinstance(error, ResponseError):
         return LedgerUnavailable("error")
     text = str(error)
-    # Older stores put the error of a command after words about the script it stood in.
     if any(word in text for word in _POISON):
         return LedgerPoisoned("poisoned")
     # redis-py takes the first word off the errors it knows by name, and puts it there; others keep it in their text.
-    return LedgerUnavailable(_BY_WORD.get(error.status_code or text.split(" ", 1)[0], "error"))
+    inner = _IN_SCRIPT.search(text)
+    word = inner[1] if inner else error.status_code or text.split(" ", 1)[0]
+    return LedgerUnavailable(_BY_WORD.get(word, "error"))
