@@ -41,11 +41,13 @@ def need_packaged(distribution: str, program: str) -> str:
         files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError:
         _missing(f"the package {distribution} is not installed")
-    for file in files:
-        path = Path(str(file.locate()))
-        if file.parts[-2:] == ("bin", program) and ".." not in file.parts and os.access(path, os.X_OK):
-            return str(path)
-    _missing(f"the package {distribution} carries no {program}")
+    carried = (
+        Path(str(file.locate())) for file in files if file.parts[-2:] == ("bin", program) and len(file.parts) > 2
+    )
+    found = next((str(path) for path in carried if ".." not in path.parts and os.access(path, os.X_OK)), None)
+    if found is None:
+        _missing(f"the package {distribution} carries no {program}")
+    return found
 
 
 def need_package(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Every keeper the promises are held by: in memory, on the bundled store, on the machine's Redis, on Redis 6.2 and 8.2."""
+"""Every keeper the promises are held by: in memory, on the bundled store, the machine's Redis, Redis 6.2 and 8.2."""
 
 from collections.abc import AsyncIterator, Iterator
 
