@@ -15,6 +15,7 @@ from tests.faults.framing import Framer
 from tests.faults.plans import Fault, Kind, Plan, Side
 
 CONNECTIONS_MAX = 4_096
+EARLY_BYTES_MAX = 2**20
 _STORE_WITHIN_S = 5.0
 
 # Requests that count as exchanges; what a client says when it introduces itself passes.
@@ -150,6 +151,7 @@ class Link:
         self.proxy = proxy
         self.ends: dict[Side, _End] = {}
         self.stalled: set[Side] = set()
+        self._early = b""  # what came before the store was there
         self._framers = {side: Framer() for side in Side}
         self._late: dict[Side, deque[bytes] | None] = dict.fromkeys(Side)
         self._waiting: deque[Fault | None] = deque()  # for replies to come: what happens to each
@@ -162,9 +164,9 @@ class Link:
         if self._dead:
             self.reset()
         elif end.side is Side.REPLY:
-            self.slow(end, paused=False)
+            early, self._early = self._early, b""
+            self._write(Side.REQUEST, early)
         elif self.proxy.admits(self):
-            self.slow(_End(self, Side.REPLY), paused=True)
             self.proxy.spawn(asyncio.get_running_loop().create_task(self._connect()))
         else:
             self.reset()
@@ -282,7 +284,11 @@ class Link:
             return
         if line is not None:
             line.append(chunk)
-        elif other is not None and other.transport is not None and not other.transport.is_closing():
+        elif other is None or other.transport is None:
+            self._early += chunk
+            if len(self._early) > EARLY_BYTES_MAX:
+                self.reset()
+        elif not other.transport.is_closing():
             other.transport.write(chunk)
 
     def _end_of(self, side: Side) -> None:

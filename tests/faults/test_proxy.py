@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from tests.faults.plans import Fault, Kind, Plan, Script, Seeded, Side
 from tests.faults.proxy import FaultProxy
@@ -231,6 +232,25 @@ async def test_a_store_that_is_not_there_is_a_connection_that_ends() -> None:
     async with FaultProxy("unix:///nowhere/at/all.sock") as proxy:
         client = await connected(proxy)
         assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_new_connection_loses_nothing_that_comes_before_the_store_is_there(
+    factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """One loop reads already while a connection is being made, the other does not yet."""
+
+    async def each_on_its_own() -> None:
+        async with fake_store(said) as store, FaultProxy(store.url, Script()) as proxy:
+            for n in range(50):
+                client = await connected(proxy)
+                client.ask(f"{n:02d}")
+                assert await client.read(8) == answer(f"{n:02d}")
+                client.writer.close()
+                await client.writer.wait_closed()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(each_on_its_own())
 
 
 async def test_what_is_no_protocol_ends_the_connection() -> None:
