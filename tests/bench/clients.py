@@ -159,9 +159,14 @@ class Party:
 
     async def _held(self, path: Path, amount: Credits, hold_id: HoldId) -> Hold | None:
         """The hold, if it is granted; asked for until that is known."""
-        with suppress(BudgetExhausted, HoldClosed):
-            held: Hold = await _insisted(lambda: self.long.hold(path, amount, hold_id=hold_id))
-            return held
+        with suppress(HoldClosed):
+            try:
+                held: Hold = await _insisted(lambda: self.long.hold(path, amount, hold_id=hold_id))
+            except BudgetExhausted as refused:
+                if not refused.certain:  # an earlier question may still be on its way
+                    await _insisted(lambda: self.long.void(path, hold_id, amount))
+            else:
+                return held
         return None
 
     async def _held_twice(self, settler: Settler) -> None:

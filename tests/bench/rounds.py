@@ -87,7 +87,7 @@ class Checked:
 def live(lane: Lane, parent: Connection) -> None:
     """Do what the parent says, phase by phase, until it says nothing more."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        process = _Process(lane)
+        process = ClientProcess(lane)
         phases: dict[str, Callable[..., Coroutine[Any, Any, object]]] = {
             "run": process.run, "end": process.end, "check": process.check
         }  # fmt: skip
@@ -101,7 +101,9 @@ def live(lane: Lane, parent: Connection) -> None:
             runner.run(process.close())
 
 
-class _Process:
+class ClientProcess:
+    """What one process is: its connections, lossy and sound, from round to round."""
+
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._store: CountingStore | None = None
@@ -109,12 +111,14 @@ class _Process:
         self._epoch_ms = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
 
     async def close(self) -> None:
+        """Close all connections."""
         for store in (self._store, self._direct):
             if store is not None:
                 await store.close()
 
     @property
     def lossy(self) -> CountingStore:
+        """The store as clients see it."""
         if self._store is None:
             lane = self._lane
             self._store = CountingStore(
@@ -124,6 +128,7 @@ class _Process:
 
     @property
     def direct(self) -> Store:
+        """The store itself."""
         if self._direct is None:
             self._direct = Store(self._lane.store_url, deadline_s=30, connections_max=4)
         return self._direct

@@ -151,6 +151,7 @@ class Link:
         self.proxy = proxy
         self.ends: dict[Side, _End] = {}
         self.stalled: set[Side] = set()
+        self._ended: set[Side] = set()
         self._early = b""  # what came before the store was there
         self._framers = {side: Framer() for side in Side}
         self._late: dict[Side, deque[bytes] | None] = dict.fromkeys(Side)
@@ -166,6 +167,8 @@ class Link:
         elif end.side is Side.REPLY:
             early, self._early = self._early, b""
             self._write(Side.REQUEST, early)
+            if Side.REQUEST in self._ended:
+                self._end_of(Side.REQUEST)
         elif self.proxy.admits(self):
             self.proxy.spawn(asyncio.get_running_loop().create_task(self._connect()))
         else:
@@ -298,8 +301,11 @@ class Link:
                 other.transport.write_eof()
 
     def ended(self, side: Side) -> bool:
-        """A peer writes no more. It is told to the other one, and this one may still be written to."""
+        """A peer writes no more. The other is told, and may still write; when neither does, all has been said."""
         self._end_of(side)
+        self._ended.add(side)
+        if len(self._ended) == len(Side):
+            self.close()
         return not self._dead
 
     def slow(self, end: _End, *, paused: bool) -> None:

@@ -253,6 +253,18 @@ def test_a_new_connection_loses_nothing_that_comes_before_the_store_is_there(
         runner.run(each_on_its_own())
 
 
+async def test_a_client_that_leaves_takes_its_connection_along() -> None:
+    async with through(Script(None, Fault(Kind.EAT), Fault(Kind.STALL))) as (proxy, _, _store):
+        for word in ("a", "b", "c"):
+            other = await connected(proxy)
+            other.ask(word)
+            if word == "a":
+                await other.read(7)
+            other.writer.close()
+            await other.writer.wait_closed()
+        await until(lambda: proxy.connections == 1)
+
+
 async def test_what_is_no_protocol_ends_the_connection() -> None:
     async with through(Script()) as (_, client, _store):
         client.writer.write(b"GET / HTTP/1.1\r\n\r\n")
