@@ -28,8 +28,8 @@ _REFUSALS = (BudgetExhausted, HoldClosed, LedgerUnavailable)
 
 
 def budgets(tenants: Sequence[str], holds: int) -> BudgetBook:
-    """Windows of every kind in several zones, up to six budgets on a path; room for most of so many holds each."""
-    return BudgetBook({tenant: _budgets(holds * AMOUNT_MAX // 2, n) for n, tenant in enumerate(tenants)})
+    """Windows of every kind in several zones, up to six budgets on a path; room for most of what so many holds come to."""
+    return BudgetBook({tenant: _budgets(holds * AMOUNT_MAX * 3 // 10, n) for n, tenant in enumerate(tenants)})
 
 
 def _budgets(room: int, number: int) -> TenantBudgets:
@@ -125,8 +125,8 @@ class Party:
         tenant = self.dice.choice(self.tenants)
         path = Path(tenant, self.dice.choice(TEAMS), self.dice.choice(USERS))
         amount = self.dice.randrange(1, AMOUNT_MAX)
-        if self.dice.random() < 0.06:  # more than most budgets have left
-            amount *= 1_000
+        if self.dice.random() < 0.06:  # more than any budget has
+            amount += 10**11
         return path, Credits(amount), HoldId(f"{tenant}/{self._id()}")
 
     def _id(self) -> str:

@@ -84,7 +84,7 @@ async def processes(url: str) -> AsyncIterator[list[asyncio.subprocess.Process]]
         async with asyncio.timeout(100):
             assert {await said(racer) for racer in racers} == {b"ready\n"}
             yield racers
-            await asyncio.gather(*(racer.communicate() for racer in racers))
+            await asyncio.gather(*(racer.communicate(b"") for racer in racers))
     finally:
         for racer in racers:
             if racer.returncode is None:
