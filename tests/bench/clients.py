@@ -28,7 +28,7 @@ _REFUSALS = (BudgetExhausted, HoldClosed, LedgerUnavailable)
 
 
 def budgets(tenants: Sequence[str], holds: int) -> BudgetBook:
-    """Windows of every kind in several zones, up to six budgets on a path; room for most of what so many holds come to."""
+    """Windows of every kind in several zones, up to six budgets on a path; room for most of so many holds."""
     return BudgetBook({tenant: _budgets(holds * AMOUNT_MAX * 3 // 10, n) for n, tenant in enumerate(tenants)})
 
 
