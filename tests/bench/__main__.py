@@ -11,9 +11,12 @@ from typing import Any
 
 from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
+from tests.bench.ledger import SILENT, bench
 from tests.bench.proxy.measure import measure
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
+
+LOST_PERCENT_MAX = 50
 
 
 def main() -> int:
@@ -43,8 +46,18 @@ def main() -> int:
     failing.add_argument("--durability", choices=DURABILITIES, default="local")
     failing.add_argument("--program", default=None, help="a server program; the bundled one unless given")
     failing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    keeping = benches.add_parser("ledger", help="many clients over a line that loses answers, each answer checked")
+    keeping.add_argument("--ops", type=int, default=500_000, help="calls of the ledger")
+    keeping.add_argument("--lost", type=float, default=5.0, metavar="PERCENT", help="of the store's replies")
+    keeping.add_argument("--silent", type=float, default=100 * SILENT, metavar="PERCENT", help="of those eaten")
+    keeping.add_argument("--seed", type=int, default=None, help="of what is asked and lost; a fresh one unless given")
+    keeping.add_argument("--store", default="valkey", metavar="valkey|redis|URL")
+    keeping.add_argument("--processes", type=int, default=2, help="of clients")
+    keeping.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
-    run = {"windows": _windows, "faults": _faults, "proxy": _proxy, "failover": _failover}[said.bench]
+    run = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}[
+        said.bench
+    ]
     return run(said)
 
 
@@ -80,6 +93,20 @@ def _shown(said: argparse.Namespace, figures: dict[str, Any], *, sound: bool) ->
     lines = [json.dumps(figures)] if said.json else [f"{name:<28}{value}" for name, value in figures.items()]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if sound else 1
+
+
+def _ledger(said: argparse.Namespace) -> int:
+    if not (said.ops > 0 and said.processes > 0 and 0 <= said.lost <= LOST_PERCENT_MAX and 0 <= said.silent <= 100):
+        sys.exit(f"--ops and --processes are 1 or more, --lost is 0 to {LOST_PERCENT_MAX}, --silent 0 to 100")
+    found = bench(
+        operations=said.ops,
+        lost=said.lost / 100,
+        silent=said.silent / 100,
+        seed=_seed(said),
+        kind=said.store,
+        processes=said.processes,
+    )
+    return _shown(said, found.as_json(), sound=found.sound)
 
 
 if __name__ == "__main__":

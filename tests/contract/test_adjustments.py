@@ -339,7 +339,7 @@ async def test_an_adjusted_balance_is_kept_no_longer_and_no_shorter_than_before(
     held = await ledger.hold(path(on_store), Credits(10), hold_id=ONE)
     await ledger.settle(held, Credits(10), Flag.UNCERTAIN)
     kept = [place.key(on_store.tenant) for place in keys.places_of(held.balances)]
-    before = [await on_store.store.call("PEXPIRETIME", key) for key in kept]
+    before = [await on_store.kept_until_ms(key) for key in kept]
     await (await on_store.adjusting()).refund(on_store.tenant, ONE, Credits(4), warrant())
-    assert [await on_store.store.call("PEXPIRETIME", key) for key in kept] == before
+    assert [await on_store.kept_until_ms(key) for key in kept] == before
     assert min(before) > 0

@@ -296,10 +296,10 @@ async def test_a_balance_that_begins_with_a_grant_is_kept_as_long_as_any(on_stor
     done = await hand.grant(on_store.tenant, "tenant/month", Credits(5), None, warrant())
     await hold(ledger, on_store, 5)
     keys_kept = [await on_store.key(budget) for budget in limits.on_path(path(on_store))]
-    kept = {await on_store.store.call("PEXPIRETIME", key) for key in keys_kept}
+    kept = {await on_store.kept_until_ms(key) for key in keys_kept}
     assert kept == {(done.until_ms or 0) + 400 * DAY_MS}
     operation = keys.operation(on_store.tenant, "op")
-    assert await on_store.store.call("PEXPIRETIME", operation) == (done.until_ms or 0) + 400 * DAY_MS
+    assert await on_store.kept_until_ms(operation) == (done.until_ms or 0) + 400 * DAY_MS
 
 
 async def test_a_grant_that_never_lapses_can_be_taken_back_for_ever(on_store: StoreKeeper) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
 
 import pytest
@@ -9,12 +11,14 @@ import pytest
 from gateway.errors import BudgetExhausted
 from gateway.ledger.budget import Path
 from gateway.ledger.contract import HoldId
+from gateway.ledger.window import Every
 from gateway.units import Credits, Flag
-from tests.contract.keepers import Keeper, StoreKeeper, assert_clean, book
-from tests.contract.racing import PRICE, K, limited, race
+from tests.contract.keepers import Keeper, StoreKeeper, assert_clean, book, new_tenant
+from tests.contract.racing import PRICE, K, limited, mixed, race
 
 ROOT = FilePath(__file__).parents[2]
-PROCESSES, CALLS = 3, 100
+CALLS = 100
+PARALLEL, PROCESSES = 2_000, 4
 
 
 async def assert_exactly_k(keeper: Keeper, granted: int) -> None:
@@ -51,24 +55,25 @@ async def test_racers_over_several_pools_with_the_same_ids_hold_each_id_once(on_
     await assert_exactly_k(on_store, K)
 
 
-async def test_racers_in_several_processes_get_exactly_what_the_budget_bears(on_store: StoreKeeper) -> None:
-    await assert_exactly_k(on_store, await raced_in_processes(on_store))
+async def raced(racers: Sequence[asyncio.subprocess.Process], tenant: str, binding: Every, *key: str) -> int:
+    """One round: how many holds all of them together were granted."""
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write(" ".join((tenant, binding, *key)).encode() + b"\n")
+    return sum([int(await said(racer)) for racer in racers])
 
 
-async def test_racers_in_several_processes_with_one_idempotency_key_hold_once(on_store: StoreKeeper) -> None:
-    assert await raced_in_processes(on_store, "one") == 1
-    ledger = await on_store.ledger(book(on_store.tenant, limited()))
-    held = {balance.held for balance in await ledger.balances(Path(on_store.tenant, "ads", "ann"))}
-    assert held == {Credits(PRICE)}
-    assert (await assert_clean(ledger, on_store.tenant)).entries == 1
+async def said(racer: asyncio.subprocess.Process) -> bytes:
+    assert racer.stdout is not None
+    return await racer.stdout.readline()
 
 
-async def raced_in_processes(on_store: StoreKeeper, *key: str) -> int:
-    """How many holds several processes were granted together."""
-    said = ("-m", "tests.contract.racing", on_store.url, on_store.tenant)
+@asynccontextmanager
+async def processes(url: str) -> AsyncIterator[list[asyncio.subprocess.Process]]:
+    """So many racers, each a process of its own, all ready."""
     racers = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, *said, f"process-{n}", str(CALLS), *key),
+            *(sys.executable, "-m", "tests.contract.racing", url, f"process-{n}", str(PARALLEL // PROCESSES)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
@@ -76,17 +81,44 @@ async def raced_in_processes(on_store: StoreKeeper, *key: str) -> int:
         for n in range(PROCESSES)
     ]
     try:
-        async with asyncio.timeout(60):
-            for racer in racers:
-                assert racer.stdout is not None
-                assert await racer.stdout.readline() == b"ready\n"
-            told = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
+        async with asyncio.timeout(100):
+            assert {await said(racer) for racer in racers} == {b"ready\n"}
+            yield racers
+            await asyncio.gather(*(racer.communicate(b"") for racer in racers))
     finally:
         for racer in racers:
             if racer.returncode is None:
                 racer.kill()
                 await racer.wait()
-    return sum(int(out) for out, _ in told)
+
+
+async def test_thousands_in_several_processes_get_exactly_what_the_budget_bears_whichever_window_binds(
+    on_store: StoreKeeper,
+) -> None:
+    """Round after round: six budgets on the path, in windows of every kind; each kind binds in its turn."""
+    async with processes(on_store.url) as racers:
+        left = [*Every]
+        while left:
+            tenant = new_tenant()
+            path, ledger = Path(tenant, "ads", "ann"), await on_store.ledger(mixed(tenant, left[0]))
+            before = await ledger.balances(path)
+            granted = await raced(racers, tenant, left[0])
+            after = await ledger.balances(path)
+            if [b.span for b in before] == [b.span for b in after]:  # else a window ended meanwhile: once more
+                assert granted == K, left[0]
+                assert {b.held for b in after} == {Credits(PRICE * K)}
+                assert (await assert_clean(ledger, tenant)).entries == K
+                left.pop(0)
+
+
+async def test_thousands_in_several_processes_with_one_idempotency_key_hold_once(on_store: StoreKeeper) -> None:
+    tenant = new_tenant()
+    async with processes(on_store.url) as racers:
+        assert await raced(racers, tenant, Every.TOTAL, "one") == 1
+    ledger = await on_store.ledger(mixed(tenant, Every.TOTAL))
+    held = {balance.held for balance in await ledger.balances(Path(tenant, "ads", "ann"))}
+    assert held == {Credits(PRICE)}
+    assert (await assert_clean(ledger, tenant)).entries == 1
 
 
 async def test_racers_that_end_their_holds_never_pass_the_limit_at_any_grant(keeper: Keeper) -> None:

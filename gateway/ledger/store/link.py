@@ -93,6 +93,8 @@ class Link:
         try:
             async with asyncio.timeout(self._dialling.deadline_s):
                 await self._dialling.dial(self.address, wire)
+            if not wire.open:  # it was lost again before anybody could ask anything
+                raise LedgerUnavailable("connection")
         except BaseException as error:
             wire.abort()
             code = error.code if isinstance(error, LedgerUnavailable) else _code(error)

@@ -29,6 +29,8 @@ SAID = [
     (f"LOADING {MARK} is loading the dataset in memory", "loading"),
     (f"READONLY You can't write against a read only replica {MARK}.", "readonly"),
     (f"OOM command not allowed when used memory > 'maxmemory'. {MARK}", "oom"),
+    (f"ERR Error running script (call to f_1b): @user_script:9: @user_script: 9: -OOM command {MARK}", "oom"),
+    (f"ERR Error running script (call to f_1b): @user_script:9: @user_script: 9: -READONLY You {MARK}", "readonly"),
     (f"MISCONF Errors writing to the AOF file: {MARK}", "misconfigured"),
     (f"NOREPLICAS Not enough good replicas to write. {MARK}", "replicas"),
     (f"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'. {MARK}", "replicas"),
