@@ -3,6 +3,7 @@
 Every time another amount is asked for, so that an answer to another question would show.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from gateway.ledger.adjustment import OperationId
 from gateway.ledger.budget import Balance, BudgetBook, Path
 from gateway.ledger.contract import Hold, HoldId
 from gateway.ledger.granting import RedisGranting
+from gateway.ledger.journal import pairs
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
 from gateway.ledger.trimming import mark_exported, trim
@@ -22,7 +24,7 @@ from tests.contract.keepers import book, new_tenant, warrant
 _T = TypeVar("_T")
 
 ONE = HoldId("one")
-TRIES = 8
+INSISTED_S = 15.0
 
 
 @dataclass
@@ -75,7 +77,7 @@ class Scene:
         audit = await ledger.audit(self.tenant)
         assert audit.differences == ()
         entries = await self.sound.call("XRANGE", keys.journal(self.tenant), "-", "+")
-        journal = [tuple(sorted((k, self._plain(k, v)) for k, v in dict(fields).items())) for _, fields in entries]
+        journal = [tuple(sorted((k, self._plain(k, v)) for k, v in pairs(fields).items())) for _, fields in entries]
         mark = await self.sound.call("GET", keys.exported(self.tenant))
         record = await self.sound.call("HGET", keys.record(self.tenant, ONE), "state")
         found = self.shown(await ledger.balances(self.path))
@@ -96,12 +98,13 @@ class Scene:
 
 async def insisted(ask: Callable[[], Awaitable[_T]]) -> _T:
     """What is answered in the end, however often no answer came."""
-    for _ in range(TRIES - 1):
-        try:
-            return await ask()
-        except LedgerUnavailable:
-            pass
-    return await ask()
+    async with asyncio.timeout(INSISTED_S):
+        while True:
+            try:
+                return await ask()
+            except LedgerUnavailable as error:
+                # What was not even sent is refused at once; what is asked meanwhile shows that the store is back.
+                await asyncio.sleep(0 if error.sent else 0.01)
 
 
 @dataclass(frozen=True)

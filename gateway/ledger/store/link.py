@@ -93,8 +93,7 @@ class Link:
         try:
             async with asyncio.timeout(self._dialling.deadline_s):
                 await self._dialling.dial(self.address, wire)
-            if not wire.open:  # it was lost again before anybody could ask anything
-                raise LedgerUnavailable("connection")
+            wire.refuse_closed()  # it may have been lost again before anybody could ask anything
         except BaseException as error:
             wire.abort()
             code = error.code if isinstance(error, LedgerUnavailable) else _code(error)

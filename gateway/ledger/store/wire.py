@@ -78,6 +78,11 @@ class Wire(asyncio.Protocol):
         """Whether anything may be asked."""
         return self._transport is not None
 
+    def refuse_closed(self) -> None:
+        """Raises LedgerUnavailable, not sent, unless anything may be asked."""
+        if self._transport is None:
+            raise LedgerUnavailable("connection", sent=False)
+
     # --- asking ------------------------------------------------------------------------------------------------
 
     def script(self, words: Words, *, replicated: bool = False, asking: bool = False) -> "asyncio.Future[Any]":
@@ -107,8 +112,7 @@ class Wire(asyncio.Protocol):
 
     def _ask(self, *, plain: bool, asking: bool) -> _Asked:
         pending = self._pending
-        if self._transport is None:
-            raise LedgerUnavailable("connection", sent=False)
+        self.refuse_closed()
         if pending and pending[0].deadline_s <= self._loop.time():
             # Behind a call that is not answered, this one would not be either.
             self._suspect()
