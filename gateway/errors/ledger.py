@@ -51,7 +51,7 @@ class LedgerUnavailable(GatewayError):
 
     Attributes:
         code: error class, from a closed set, such as `timeout`, `connection`, `loading`, `readonly`, `oom`.
-        sent: false when the ledger was not even asked: nothing was written, nor ever will be.
+        sent: false when nothing was written, nor ever will be: the ledger was not even asked, or would not.
     """
 
     code: str

@@ -138,12 +138,12 @@ class RedisLedger:
             raise IdempotencyMismatch
         if verdict == "taken" and once is not None:
             raise await self._repeating.refusal(path.tenant, answer[3], once)
-        raise LedgerMissing("missing")
+        raise LedgerMissing("missing", sent=False)
 
     async def _confirm(self, tenant: str) -> None:
         """Raises LedgerRegressed unless the mark was only trimmed, or its loss accepted."""
         if (await self.standing(tenant)).verdict is Verdict.REGRESSED:
-            raise LedgerRegressed("regressed")
+            raise LedgerRegressed("regressed", sent=False)
 
     async def standing(self, tenant: str) -> Standing:
         """Look whether the tenant's journal can be built on; a mark that was trimmed or is void is put in order.

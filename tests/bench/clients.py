@@ -238,11 +238,16 @@ class Party:
                 await _insisted(lambda: self.hand.revoke(tenant, granted, word))
 
 
+# A client asks no longer than this for one answer.
+_INSISTED_S = 60.0
+
+
 async def _insisted(ask: Callable[[], Awaitable[Any]]) -> Any:
     """What is answered in the end: asked again, under the same id, until it is known."""
-    for _ in range(200):
-        try:
-            return await ask()
-        except LedgerUnavailable:
-            await asyncio.sleep(0)
-    return await ask()
+    async with asyncio.timeout(_INSISTED_S):
+        while True:
+            try:
+                return await ask()
+            except LedgerUnavailable as error:
+                # What was not even sent is refused at once: the store has to come back first.
+                await asyncio.sleep(0 if error.sent else 0.002)

@@ -203,7 +203,7 @@ async def _to_trim(scene: Scene) -> None:
 async def _trim(scene: Scene) -> None:
     """How many were dropped is not known where the answer was lost."""
     entry = (await scene.sound.call("XRANGE", keys.journal(scene.tenant), "-", "+", "COUNT", 2))[-1]
-    if dict(entry[1])["op"] != "opening":
+    if pairs(entry[1])["op"] != "opening":
         await trim(scene.harmed, scene.tenant, last=entry[0], retention_ms=None)
 
 

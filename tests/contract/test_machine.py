@@ -188,7 +188,7 @@ class TwoKeepers(RuleBasedStateMachine):
             mark = ledger._marks.newest(self.tenant) or "0-0"
             if mark not in there and order(mark) > order(covers):
                 refused = self.answer(ledger.hold(self.who(1), Credits(0), hold_id=HoldId("anything")))
-                assert refused == ("LedgerRegressed", {"code": "regressed"})
+                assert refused == ("LedgerRegressed", {"code": "regressed", "sent": False})
         assert self.run(self.keeper.ids()) == there
         self.accepted += 1
         word = warrant(f"a{self.accepted}")
