@@ -47,7 +47,7 @@ class Round:
 
 @dataclass
 class Outcome:
-    """All rounds. `lost` is what was acknowledged and is unknown to the next primary."""
+    """All rounds. `lost` is what was acknowledged and was unknown to the next primary; `unbooked` what stayed so."""
 
     how: str
     durability: str
@@ -59,7 +59,7 @@ class Outcome:
         """Whether the books agree with their journal, and nothing was lost where nothing may be."""
         lost = sum(one.holds_lost + one.settles_lost for one in self.rounds)
         may_lose = self.durability == "local"
-        return (may_lose or not lost) and not any(one.differences for one in self.rounds)
+        return (may_lose or not lost) and not any(one.differences or one.unbooked for one in self.rounds)
 
     def as_json(self) -> dict[str, Any]:
         """The figures."""
@@ -168,13 +168,15 @@ def _compared(caller: Caller, load: Load, promoted: Node, differences: int) -> R
         states = line.ask_all([("HGET", keys.record(TENANT, hold_id), "state") for hold_id in granted])
     known = dict(zip(granted, states, strict=True))
     booked = [hold_id for hold_id, end in caller.ended.items() if end.applied and hold_id in known]
-    lost = [hold_id for hold_id, state in known.items() if state is None]
+    gone = [hold_id for hold_id, state in known.items() if state is None]
+    # An end that was acknowledged by the old primary and booked again for the next one.
+    again = [hold_id for hold_id in caller.recovered if not caller.ended[hold_id].recovered]
     return Round(
         holds=len(granted),
         settles=len(booked),
-        holds_lost=len(lost),
-        settles_lost=sum(known[hold_id] != State.SETTLED for hold_id in booked),
-        unbooked=sum(caller.granted[hold_id] for hold_id in lost),
+        holds_lost=len(gone) + len(caller.recovered),
+        settles_lost=len(again) + sum(known[hold_id] != State.SETTLED for hold_id in booked),
+        unbooked=sum(caller.granted[hold_id] for hold_id in gone),
         refused=caller.refused,
         gap_ms=load.gap_ms,
         differences=differences,

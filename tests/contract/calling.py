@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.budget import Path
 from gateway.ledger.contract import Hold, HoldId, Settlement, open_hold
+from gateway.ledger.recovery import Recovery
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
@@ -27,7 +28,8 @@ class Caller:
     Attributes:
         granted: ids of the holds that were granted, with what each call was charged.
         refused: codes of the holds that were refused.
-        ended: ends the store has answered, by hold id.
+        ended: ends the store has answered, by hold id; the first answer.
+        recovered: ids of the holds the store had lost, and whose end was booked all the same.
     """
 
     tenant: str
@@ -37,6 +39,7 @@ class Caller:
     granted: dict[str, int] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     ended: dict[str, Settlement] = field(default_factory=dict)
+    recovered: set[str] = field(default_factory=set)
 
     @property
     def path(self) -> Path:
@@ -95,11 +98,21 @@ async def calling(store: Store, directory: FilePath, tenant: str = "t") -> Async
     spool = Spool(directory)
     await spool.start()
     ended: dict[str, Settlement] = {}
-    settler = Settler(ledger, spool=spool, settled=lambda settlement: ended.update({settlement.hold_id: settlement}))
+    recovered: set[str] = set()
+
+    def settled(settlement: Settlement) -> None:
+        ended.setdefault(settlement.hold_id, settlement)
+        if settlement.recovered:
+            recovered.add(settlement.hold_id)
+
+    recovery = Recovery(ledger, found=lambda _: None, settled=settled)
+    ledger.watch(recovery.doubted)
+    settler = Settler(ledger, spool=spool, settled=settled, booked=recovery.booked)
     try:
-        yield Caller(tenant, ledger, settler, spool, ended=ended)
+        yield Caller(tenant, ledger, settler, spool, ended=ended, recovered=recovered)
     finally:
         await settler.drain(20)
+        await recovery.close()
         await spool.close()
         await store.close()
 

@@ -260,8 +260,9 @@ async def test_a_settle_behind_a_gap_is_booked_and_does_not_hide_the_gap(on_stor
     told: list[Verdict | None] = []
     ledger.watch(lambda _, verdict: told.append(verdict))
     await on_store.photograph()
-    await hold(ledger, on_store, "late", 9)
+    late = await hold(ledger, on_store, "late", 9)
     await on_store.fall_back()
+    await on_store.past(late.deadline_ms - 60_000 + 5)  # no store comes back within the millisecond
     assert (await ledger.settle(open_one, Credits(3), Flag.CONFIRMED)).applied
     assert told == [None]
     await refused(on_store, hold(ledger, on_store), LedgerRegressed)
