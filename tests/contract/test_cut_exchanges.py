@@ -47,6 +47,12 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def second(store_url: str, redis_url: str) -> bool:
+    """Whether this is the second of the two."""
+    return store_url == redis_url
+
+
+@pytest.fixture
 async def proxy(on_store: StoreKeeper) -> AsyncIterator[FaultProxy]:
     async with FaultProxy(on_store.url, Script()) as made:
         yield made
@@ -96,9 +102,10 @@ async def test_an_exchange_takes_effect_once_whatever_happens_to_it(
 
 @pytest.mark.parametrize("side", Side)
 async def test_an_exchange_cut_after_any_byte_takes_effect_once(
-    proxy: FaultProxy, scenes: Scenes, exchange: Exchange, side: Side
+    proxy: FaultProxy, scenes: Scenes, exchange: Exchange, side: Side, second: bool
 ) -> None:
     answer, books, sizes = await undisturbed(proxy, scenes, exchange)
-    for at in range(sizes[side is Side.REPLY]):
+    # On the second store every third byte: what it answers differs in words, not in form.
+    for at in range(0, sizes[side is Side.REPLY], 3 if second else 1):
         found = await told(proxy, scenes, exchange, Fault(Kind.CUT, side, at=at))
         assert found == (answer, books), f"cut after {at} bytes of the {side}"

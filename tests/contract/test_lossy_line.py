@@ -35,6 +35,13 @@ EVERYTHING = {
 }
 
 
+@pytest.fixture(params=["valkey", "redis", "redis62", "redis82"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Every store of one node. The nodes of a cluster tell one another's addresses, which lead past the line."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 async def trouble(proxy: FaultProxy) -> None:
     """Now and then all connections end at once, or pass nothing more, or no new ones are taken."""
     while True:
