@@ -207,7 +207,9 @@ def _operation(route: Route, verb: str) -> Document:
     if route.kind in _FORWARDING:
         operation["responses"]["default"] = {"description": "The upstream's own answer, as it is."}
     if method is not None:
-        operation |= {"parameters": _WISHES, "requestBody": _body(method), "x-price": _price(method)}
+        # A quote is nothing to repeat: it does not look at an idempotency key.
+        wishes = _WISHES if route.kind is Kind.PAID else [w for w in _WISHES if w["name"] != "Idempotency-Key"]
+        operation |= {"parameters": wishes, "requestBody": _body(method), "x-price": _price(method)}
     return operation
 
 
