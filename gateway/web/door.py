@@ -155,7 +155,7 @@ class Door:
         if principal.grants.methods is not None and method.name not in principal.grants.methods:
             raise MethodNotGranted(method.name)
         ceilings = ceilings_of(visit.fields, principal)
-        dry = route.kind is Kind.QUOTE or wants_dry_run(visit.fields)
+        dry = wants_dry_run(visit.fields) or route.kind is Kind.QUOTE
         key = None if dry else idempotency_key(visit.fields)
         if not dry and key is None and expects_word(visit.request):
             await refuse_exhausted(self._ledger, _path(principal), self._tariff, method)

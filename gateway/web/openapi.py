@@ -94,6 +94,7 @@ _SUMMARIES = {
 }
 
 _FORWARDING = frozenset({Kind.PAID, Kind.INFO, Kind.JOB})
+_FORWARDING_GROUPS = frozenset(kind.name.lower() for kind in _FORWARDING)
 _SECURITY: list[Document] = [{"dezgoKey": []}, {"rapidApiKey": []}, {"bearer": []}]
 _SCHEMES: Document = {
     "dezgoKey": {"type": "apiKey", "in": "header", "name": "X-Dezgo-Key"},
@@ -113,6 +114,8 @@ _PROBLEM: Document = {
         "instance": {"type": "string"},
     },
 }
+# Every problem of ours has a reason.
+_NOT_OURS: Document = {"not": {"required": ["reason"]}}
 _WISHES = [
     {
         "name": "X-Gateway-Max-Credits",
@@ -146,7 +149,7 @@ _READ: dict[Read, Document] = {
     Read.UPSCALE: {"type": "integer", "enum": [1, 2]},
     Read.LORA: {"type": "string"},
     Read.OPTION: {"type": "boolean"},
-    Read.IMAGE: {"type": "string", "description": "An image: base64 in JSON, a file in a form."},
+    Read.IMAGE: {"type": "string", "minLength": 1, "description": "An image: base64 in JSON, a file in a form."},
 }
 
 
@@ -178,7 +181,7 @@ def operators_document() -> Document:
 
 def _document(title: str, paths: Document, refusals: Mapping[str, Errors]) -> Document:
     responses = {
-        f"{group}-{status}": _problem_response(rows)
+        f"{group}-{status}": _problem_response(rows, forwarded=group in _FORWARDING_GROUPS)
         for group, errors in refusals.items()
         for status, rows in _by_status(errors).items()
     }
@@ -204,7 +207,9 @@ def _operation(route: Route, verb: str) -> Document:
     if route.kind in _FORWARDING:
         operation["responses"]["default"] = {"description": "The upstream's own answer, as it is."}
     if method is not None:
-        operation |= {"parameters": _WISHES, "requestBody": _body(method), "x-price": _price(method)}
+        # A quote is nothing to repeat: it does not look at an idempotency key.
+        wishes = _WISHES if route.kind is Kind.PAID else [w for w in _WISHES if w["name"] != "Idempotency-Key"]
+        operation |= {"parameters": wishes, "requestBody": _body(method), "x-price": _price(method)}
     return operation
 
 
@@ -216,13 +221,16 @@ def _success(kind: Kind) -> Document:
 
 def _body(method: Method) -> Document:
     """The parameters that change the price; all others pass as they are."""
-    schema = {
+    schema: Document = {
         "type": "object",
         "properties": {name: _READ[kind] for name, kind in method.parameters.items()},
         "additionalProperties": True,
     }
+    images = [name for name, kind in method.parameters.items() if kind is Read.IMAGE]
+    if images:
+        schema["required"] = images
     kinds = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
-    return {"content": {kind: {"schema": schema} for kind in kinds}}
+    return {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}
 
 
 def _price(method: Method) -> Document:
@@ -243,11 +251,15 @@ def _by_status(errors: Errors) -> dict[str, dict[str, Row]]:
     return {str(status): rows for status, rows in sorted(found.items())}
 
 
-def _problem_response(rows: Mapping[str, Row]) -> Document:
+def _problem_response(rows: Mapping[str, Row], *, forwarded: bool) -> Document:
+    """A refusal of ours; where calls are forwarded, the upstream may have answered so too, in a form of its own."""
     told = {
         "reason": {"enum": list(rows)},
         "type": {"enum": [TYPE_PREFIX + reason.replace("_", "-") for reason in rows]},
     }
-    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": told}]}
+    schema: Document = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": told}]}
     titles = "; ".join(dict.fromkeys(row.title for row in rows.values()))
-    return {"description": f"{titles}.", "content": {CONTENT_TYPE: {"schema": schema}}}
+    if not forwarded:
+        return {"description": f"{titles}.", "content": {CONTENT_TYPE: {"schema": schema}}}
+    content: Document = {CONTENT_TYPE: {"schema": {"anyOf": [schema, _NOT_OURS]}}, "*/*": {}}
+    return {"description": f"{titles}; or the upstream's own answer, as it is.", "content": content}

@@ -66,10 +66,12 @@ class _Protocol(RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # there None stands for False
         """Stay for a client that sends nothing more and waits for its answer: it may be charged for it."""
-        idle = self._waiter is not None and not self._waiter.done()
-        if idle or self._newest is None or not self._newest.is_eof():
+        # While nobody waits for the next request, one is being answered. Only the newest can lack some of its body.
+        unanswered = len(self._messages) + (self._waiter is None)
+        broken_off = self._newest is None or not self._newest.is_eof()
+        if unanswered <= broken_off:
             return False
-        self.close()  # once the answer under way is out
+        self.close()  # once the answer under way is out; what waits behind it is not begun
         return True
 
     def handle_error(

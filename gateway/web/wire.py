@@ -18,6 +18,7 @@ FIELDS_MAX = 64
 SIZE_BYTES_MAX = 256
 
 _END, _LINE_END = b"\r\n\r\n", b"\r\n"
+_FIRST_LINE = re.compile(rb"[^\n]* HTTP/1\.[01]\r\n")
 _FRAMING = re.compile(rb"\r\n(transfer-encoding|content-length):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}(?=[ \t]*(?:;|\Z))")
@@ -77,6 +78,10 @@ class Watch:
             return at
         if len(line) > HEAD_BYTES_MAX or line.count(_LINE_END) - 2 > FIELDS_MAX or _longest(line) > LINE_BYTES_MAX:
             self.fault = HeadTooLarge()
+            return at
+        if not _FIRST_LINE.match(line):
+            # The parser takes three more versions, and a line feed in the place of one; each would be answered in kind.
+            self.fault = BadHttp("only HTTP/1.0 and HTTP/1.1 are spoken here")
             return at
         self._frame(line)
         return end

@@ -255,9 +255,11 @@ async def test_a_ceiling_in_other_digits_is_no_header_at_all(here: World) -> Non
 
 
 @pytest.mark.parametrize("fields", [("yes",), ("1",), ("",), ("true", "true"), ("true", "false"), (MARK,)])
-async def test_an_unreadable_wish_for_a_dry_run_is_refused(here: World, fields: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("path", ["/text2image", "/gateway/quote/text2image"])
+async def test_an_unreadable_wish_for_a_dry_run_is_refused(here: World, path: str, fields: tuple[str, ...]) -> None:
+    wish = [f"X-Gateway-Dry-Run: {said}" for said in fields]
     async with nothing_happens(here):
-        answer = await told(here, message(here, GOOD, *(f"X-Gateway-Dry-Run: {said}" for said in fields)))
+        answer = await told(here, message(here, GOOD, *wish, line=f"POST {path} HTTP/1.1"))
     assert_refused(answer, 400, "bad_header", says="X-Gateway-Dry-Run")
 
 

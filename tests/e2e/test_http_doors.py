@@ -191,6 +191,18 @@ async def test_a_client_that_closes_its_half_behind_two_requests_gets_both_or_pa
     await charged(here, answers * PAID_BY)
 
 
+async def test_a_client_that_closes_its_half_inside_the_next_request_still_gets_what_it_pays_for(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(delay_s=0.2) as here, connected(here.running.port) as peer:
+        await peer.send(message(here, GOOD) + message(here, GOOD[:9], length=len(GOOD)))
+        await until(here.simulator.received.counts.total)
+        peer.send_no_more()
+        assert_image(await peer.answer())
+        assert await peer.rest() == b""
+        await charged(here, PAID_BY)
+
+
 async def test_a_client_that_closes_its_half_inside_a_body_pays_nothing(here: World) -> None:
     async with connected(here.running.port) as peer:
         await peer.send(message(here, GOOD[:9], length=len(GOOD)))

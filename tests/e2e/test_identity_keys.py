@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from gateway.identity import base64url
 from gateway.identity.mint import SigningKey, mint_token
 from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import World
-from tests.unit.identity.tokens import jwks_of, public_of, signer
+from tests.unit.identity.tokens import jwks_of, private_pem, public_of, signer
 
 KINDS = {"rsa": "RS256", "p256": "ES256", "ed25519": "EdDSA"}
 Outcome = tuple[int, str | None]
@@ -153,6 +153,19 @@ def forged(here: World) -> dict[str, str]:
     signed = f"{head}.{good.split('.')[1]}"
     signature = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
     return {"X-Dezgo-Key": f"{signed}.{base64url.encode(signature)}"}
+
+
+@pytest.mark.parametrize(("kind", "algorithm"), [("rsa1024", "RS256"), ("p384", "ES256"), ("ed25519", "RS256")])
+async def test_a_gateway_does_not_start_on_a_key_that_is_weak_or_not_of_its_algorithm(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, kind: str, algorithm: str
+) -> None:
+    private = load_pem_private_key(private_pem(kind), None)
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    key = f"{{kid: bad, algorithm: {algorithm}, public_key: {json.dumps(pem)}}}"
+    believe(monkeypatch, f"    - {{issuer: company, audiences: [gateway], {CLAIMS}, keys: [{key}]}}\n")
+    with pytest.raises(ValueError, match=r"RSA|P-256|RS256"):
+        async with make_world():
+            raise AssertionError
 
 
 # --- keys of a provider -----------------------------------------------------------------------------------------

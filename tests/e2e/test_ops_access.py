@@ -5,8 +5,8 @@ import secrets
 import pytest
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.raw import Wire, connected, message
-from tests.e2e.refusals import MARK, assert_refused
+from tests.e2e.raw import Wire, connected, message, told
+from tests.e2e.refusals import MARK, assert_refused, nothing_happens
 from tests.e2e.world import World
 
 TOKEN = secrets.token_hex(24)
@@ -49,6 +49,20 @@ async def test_metrics_are_shown_to_bearers_of_the_operators_token_alone(make_wo
             assert (await seen(here, path, f"Authorization: Bearer {here.token()}")).status == 200
         assert TOKEN not in here.log.getvalue()
         assert TOKEN not in repr(here.settings) + repr(here.running)
+
+
+@pytest.mark.parametrize(
+    "agent", ["kube-probe/1.30", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "Prometheus/3.0", "curl/8"]
+)
+async def test_who_a_client_says_its_program_is_changes_nothing(make_world: MakeWorld, agent: str) -> None:
+    async with make_world(replaced=[GUARDED], environ={"OPS_TOKEN": TOKEN}) as here, nothing_happens(here):
+        here.bearer = TOKEN
+        field = f"User-Agent: {agent}"
+        for path in ("/metrics", "/openapi.json"):
+            assert_refused(await seen(here, path, field), 401, "unauthenticated")
+        for line in ("POST /text2image HTTP/1.1", "GET /gateway/budget HTTP/1.1", "GET /account/tx/last HTTP/1.1"):
+            assert_refused(await told(here, message(here, b"", field, line=line, key="")), 401, "unauthenticated")
+        assert_refused(await told(here, message(here, b"", field, line="GET /healthz HTTP/1.1")), 404, "unknown_path")
 
 
 @pytest.mark.parametrize("path", ["/gateway/budget", "/text2image", "/info", "/metrics"])

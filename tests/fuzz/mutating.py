@@ -1,11 +1,14 @@
 """Mutations: from good input to nearly good input. The same random numbers give the same bytes."""
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 BYTES_MAX = 65_536
 
 _NUMBERS = (0, 1, 2, 7, 8, 16, 64, 127, 128, 255, 256, 1000, 32_767, 32_768, 65_535, 2**31 - 1, 2**31, 2**32 - 1)
+
+_LINE_END = re.compile(rb"\r\n")
 
 Mutation = Callable[[random.Random, bytearray, Sequence[bytes]], None]
 
@@ -50,6 +53,15 @@ def _insert_word(chance: random.Random, made: bytearray, words: Sequence[bytes])
     if words:
         at = _at(chance, made)
         made[at:at] = chance.choice(words)
+
+
+def _insert_word_between_lines(chance: random.Random, made: bytearray, words: Sequence[bytes]) -> None:
+    ends = [found.start() for found in _LINE_END.finditer(made)]
+    if words and ends:
+        at = chance.choice(ends)
+        made[at:at] = chance.choice(words)
+    else:
+        _insert_word(chance, made, words)
 
 
 def _overwrite_with_word(chance: random.Random, made: bytearray, words: Sequence[bytes]) -> None:
@@ -97,6 +109,6 @@ def _case(chance: random.Random, made: bytearray, _: Sequence[bytes]) -> None:
 
 
 _MUTATIONS: tuple[Mutation, ...] = (
-    *(_flip, _replace, _insert_word, _insert_word, _overwrite_with_word, _insert_bytes),
+    *(_flip, _replace, _insert_word, _insert_word, _insert_word_between_lines, _overwrite_with_word, _insert_bytes),
     *(_delete, _double, _move, _cut, _number, _case),
 )

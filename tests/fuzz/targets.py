@@ -29,7 +29,8 @@ from gateway.parse.images import ImageRefused, image_size
 from gateway.parse.mediatype import Encoding, read_encoding
 from gateway.parse.partheader import read_part_header
 from gateway.pricing.tariff import Method
-from tests.fuzz import seeds
+from tests.fuzz import door, seeds
+from tests.fuzz.messages import MESSAGE_WORDS, MESSAGES
 from tests.fuzz.trying import Check, Target
 from tests.unit.identity.tokens import raw_token
 from tests.unit.parse import readers, servers
@@ -195,5 +196,6 @@ TARGETS: dict[str, Target] = {
         Target("credentials", "one token", seeds.CREDENTIALS, seeds.CREDENTIAL_WORDS, _opened(_credentials)),
         Target("mediatype", "one type", seeds.MEDIA_TYPES, seeds.MEDIA_WORDS, _opened(_media_type)),
         Target("partheader", "one name", seeds.PART_HEADERS, seeds.PART_WORDS, _opened(_part_header)),
+        Target("door", "answers of ours, true books, no key", MESSAGES, MESSAGE_WORDS, door.opened, rounds=300),
     )
 }

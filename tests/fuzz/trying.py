@@ -33,6 +33,7 @@ class Target:
         words: pieces that mean something here.
         opened: makes the check ready, such as a server, and takes it down.
         slow_s: CPU seconds after which one input is a finding, where the caller looks at time at all.
+        rounds: how many inputs the test suite tries.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Target:
     words: Sequence[bytes]
     opened: Callable[[], AbstractContextManager[Check]]
     slow_s: float = 0.5
+    rounds: int = 1_500
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from gateway.errors import Unauthenticated
 from gateway.identity.fetch import BODY_BYTES_MAX, HttpFetch
 from gateway.identity.jwks import FetchFailed, JwksSource
 from gateway.identity.mint import mint_token
@@ -157,6 +158,7 @@ async def test_an_address_inside_a_token_is_never_connected_to(
     """ID04."""
     source = JwksSource(fetch(server, "good"))
     verifier = Verifier([Issuer(ISSUER, frozenset({AUDIENCE}), jwks=source)], clock=lambda: NOW)
-    with pytest.raises(Exception, match="unauthenticated"):
+    with pytest.raises(Unauthenticated) as refused:
         await verifier.verify(token(header={member: str(server.make_url("/good"))}))
+    assert refused.value.code == "jwt_header"
     assert provider.hits == []

@@ -16,7 +16,7 @@ from gateway.identity.jwks import JwksSource, SetState
 from gateway.identity.keys import Key, KeySet
 from gateway.identity.mint import SigningKey, mint_token
 from gateway.identity.principal import Grants, Principal
-from gateway.identity.verify import Issuer, Verifier
+from gateway.identity.verify import CACHE_MAX, Issuer, Verifier
 from tests.unit.identity.tokens import (
     AUDIENCE,
     CLAIMS,
@@ -219,6 +219,7 @@ async def test_tokens_with_a_common_beginning_are_never_mistaken_for_each_other(
 
 
 async def test_at_most_cache_max_tokens_are_remembered_the_latest_used_ones() -> None:
+    assert CACHE_MAX == 4_096  # unless somebody says otherwise, as here
     judge = verifier(cache_max=2)
     first, second, third = (token(claims={"sub": f"u{n}"}) for n in range(3))
     await judge.verify(first)

@@ -84,6 +84,17 @@ def test_bounds_hold_to_the_byte_at_once_and_byte_by_byte(wire: bytes, fault: ty
 
 
 @pytest.mark.parametrize(
+    "line", ["POST /", "POST /\nX: HTTP/1.1", "POST / HTTP/0.9", "POST / HTTP/2.0", "POST / HTTP/1.1 "]
+)
+def test_a_first_line_that_is_not_of_a_version_spoken_here_ends_the_connection(line: str) -> None:
+    """The parser takes these, and would answer in the version it thinks it read."""
+    watch = Watch()
+    passed = fed(watch, PLAIN + head("Host: a", line=line) + PLAIN, [len(PLAIN)])
+    assert isinstance(watch.fault, BadHttp)
+    assert passed == len(PLAIN)
+
+
+@pytest.mark.parametrize(
     "wire",
     [
         b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
