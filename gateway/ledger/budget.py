@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from gateway.errors import TenantFrozen, TenantUnknown
 from gateway.ledger.window import Every, Span, Window
 from gateway.units import Credits
+
+_PATHS_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,12 @@ class Path:
         return cls(tenant, None if team == "-" else team, None if user == "-" else unquote(user))
 
     def __str__(self) -> str:
-        return "/".join((self.tenant, self.team or "-", quote(self.user, safe="@") if self.user else "-"))
+        return _written(self)
+
+
+@lru_cache(maxsize=_PATHS_KEPT)
+def _written(path: Path) -> str:
+    return "/".join((path.tenant, path.team or "-", quote(path.user, safe="@") if path.user else "-"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +136,6 @@ class TenantBudgets:
     teams: Mapping[str, TeamBudgets] = field(default_factory=dict)
     users: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     frozen: bool = False
-
-
-_PATHS_KEPT = 10_000
 
 
 class BudgetBook:

@@ -55,6 +55,7 @@ class Hold:
         balances: every budget on the path, this hold included.
         deadline_ms: when it expires, by the keeper's clock.
         once: the key it was made under, if any.
+        places: where its balances are kept, as `keys.written`; empty where nobody has written that down yet.
     """
 
     hold_id: HoldId
@@ -63,6 +64,7 @@ class Hold:
     balances: tuple[Balance, ...]
     deadline_ms: int
     once: Once | None = None
+    places: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class End:
     @classmethod
     def of(cls, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> "End":
         """The end of `hold` at `charged`."""
-        places = keys.written(keys.places_of(hold.balances))
+        places = hold.places or keys.written(keys.places_of(hold.balances))
         key = "" if hold.once is None else hold.once.key
         lost = (hold.amount, hold.deadline_ms, str(hold.path))
         return cls(hold.hold_id, hold.path.tenant, places, charged, flag, key, facts if key else "", *lost)
