@@ -16,6 +16,7 @@ import traceback
 from collections import deque
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from itertools import islice
 from types import CodeType
 from typing import Any, BinaryIO, TextIO
 
@@ -37,8 +38,14 @@ _FRAMES_MAX, _CAUSES_MAX = 20, 5
 _UNLOGGABLE = '{"level":"error","event":"unloggable_line"}'
 _WITHHELD = '{"level":"error","event":"withheld_line"}'
 
+_SPELL = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
+
 # What JSON spells otherwise.
 _ESCAPED = re.compile(r"[^ !#-\[\]-~]")
+
+# What is written as it stands: short, and searched for secrets with the whole line.
+_PLAIN = re.compile(r"[ !#-\[\]-~]{0,256}").fullmatch
+_WHOLE = 2**63
 
 Event = MutableMapping[str, Any]
 
@@ -161,8 +168,12 @@ class Logs:
         return self._pipe.dropped
 
     def line(self, facts: Mapping[str, Any]) -> None:
-        """Write `facts` as one line; its `event` says what it is about."""
-        self._write("info", facts)
+        """Write `facts` as one line; its `event` says what it is about. One of these for every request: no detours."""
+        if not all(isinstance(name, str) for name in facts):
+            self._write("info", facts)
+        elif self._level <= logging.INFO:
+            writer, event = self._writer, {"event": "unnamed", **facts, "level": "info"}
+            self._pipe.put(writer.redact(None, "", writer.render(None, "", event)))
 
     def event(self, name: str, **facts: Any) -> None:
         """Write that something happened that an operator should know of."""
@@ -207,7 +218,7 @@ class LineWriter:
         try:
             facts = dict(event)
             facts |= _blame(facts.pop("exc_info", None))
-            line = json.dumps(self._head(facts) | self._tame_all(facts, 0), ensure_ascii=True, allow_nan=False)
+            line = _SPELL(self._head(facts) | self._tame_all(facts, 0))
         except Exception:  # noqa: BLE001 - rule 3
             return _UNLOGGABLE
         return line if len(line) <= LINE_CHARACTERS_MAX else _UNLOGGABLE
@@ -224,7 +235,7 @@ class LineWriter:
 
     def _head(self, facts: Event) -> dict[str, Any]:
         """What every line begins with."""
-        ts = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        ts = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         facts.pop("ts", None)
         return {
             "ts": ts,
@@ -233,7 +244,14 @@ class LineWriter:
         }
 
     def _tame_all(self, facts: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-        return {self._text(str(name)): self._tame(facts[name], depth) for name in list(facts)[:_ITEMS_MAX]}
+        told: dict[str, Any] = {}
+        for name, value in islice(facts.items(), _ITEMS_MAX):
+            said = name if type(name) is str and _PLAIN(name) else self._text(str(name))
+            kind = type(value)
+            # Most are one of these: not worth a call.
+            as_it_stands = _PLAIN(value) if kind is str else kind is bool or (kind is int and -_WHOLE < value < _WHOLE)
+            told[said] = value if as_it_stands else self._tame(value, depth)
+        return told
 
     def _tame(self, value: Any, depth: int) -> Any:
         """`value` in JSON's own types, bounded; of anything unknown only the class."""
@@ -243,7 +261,7 @@ class LineWriter:
             return self._text(value)
         if isinstance(value, Credits):
             return value.as_number()
-        if isinstance(value, int) and abs(value) < 2**63:
+        if isinstance(value, int) and abs(value) < _WHOLE:
             return int(value)
         if isinstance(value, float) and math.isfinite(value):
             return float(value)

@@ -1,11 +1,13 @@
 """Answering a client: one upstream answer streamed, or one document sent. Bounded by a write deadline."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
+from aiohttp.http import StreamWriter
 
 from gateway.documents import replay_fields
 from gateway.errors import ClientGone, GatewayError
@@ -21,6 +23,12 @@ SERVER = "dezgo-gateway"
 def new_request_id() -> str:
     """A fresh id: 128 random bits, never the client's own, since it also names the hold."""
     return secrets.token_hex(16)
+
+
+class _Streamed(web.StreamResponse):
+    """An answer whose head waits for whoever sends it."""
+
+    _send_headers_immediately = False
 
 
 class HttpClient:
@@ -54,11 +62,16 @@ class HttpClient:
         """Stream `reply`. Raises ClientGone; what the reply's body raises gives the connection up and goes on."""
         self.response = response = self._head(reply, standing)
         try:
-            await self._in_time(response.prepare(self._request))
+            writer = await self._begun(response)
             async for chunk in reply.body:
                 self._receipt.bytes_out += len(chunk)
-                await self._in_time(response.write(chunk))
-            await self._in_time(response.write_eof())
+                await writer.write(chunk, drain=False)
+                if self._request.protocol.writing_paused:
+                    await self._in_time(writer.drain())
+            writer.set_eof()
+            if self._request.protocol.writing_paused:
+                await self._in_time(writer.drain())
+            await response.write_eof()
         except (ConnectionError, TimeoutError):
             self._give_up()
             raise ClientGone from None
@@ -67,8 +80,13 @@ class HttpClient:
             self._give_up()
             raise
 
+    async def _begun(self, response: web.StreamResponse) -> StreamWriter:
+        """Let the head go with the body's first bytes when these are there already, else at the loop's next turn."""
+        writer = cast("StreamWriter", await response.prepare(self._request))
+        asyncio.get_running_loop().call_soon(_send_head, writer)
+        return writer
+
     def _head(self, reply: Reply, standing: Standing | None) -> web.StreamResponse:
-        response = web.StreamResponse(status=reply.status)
         fields = list(passed_back(reply))
         if standing is not None:
             fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
@@ -76,9 +94,7 @@ class HttpClient:
             fields += replay_fields(reply.reported)
             if reply.reported is not None and self._flavour is Flavour.DIRECT:
                 fields.append(("x-dezgo-job-amount-usd", reply.reported.usd()))
-        for name, value in (*fields, *self._extra):
-            response.headers[name] = value
-        response.headers["Server"] = SERVER
+        response = _Streamed(status=reply.status, headers=dict((*fields, *self._extra, ("Server", SERVER))))
         if reply.body_bytes is not None:
             response.content_length = reply.body_bytes
         elif self._request.version < HttpVersion11:
@@ -106,6 +122,12 @@ class HttpClient:
         transport = self._request.transport
         if transport is not None:
             transport.abort()
+
+
+def _send_head(writer: StreamWriter) -> None:
+    """Send the head, unless it has left with the body's first bytes."""
+    with contextlib.suppress(ConnectionError):  # found again by whoever writes the body
+        writer.send_headers()
 
 
 def document(

@@ -121,6 +121,8 @@ async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, t
     share.grow_to(announced)
     _let_it_come(request)
     try:
+        if request.content.is_eof():  # all of it is here: nothing to wait for
+            return await _collect(request, share, bytes_max)
         async with asyncio.timeout(timeout_s):
             return await _collect(request, share, bytes_max)
     except TimeoutError:
