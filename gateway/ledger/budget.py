@@ -81,11 +81,17 @@ class Balance:
     @property
     def remaining(self) -> Credits:
         """What may still be held; never negative, also when the limit was lowered below what is spent."""
-        return max(Credits.ZERO, self.limit - self.spent - self.held)
+        return Credits(max(0, self.room))
+
+    @property
+    def room(self) -> int:
+        """Limit less what is settled and held, in millicredits; negative when the limit was lowered below that."""
+        limit = self.budget.limit.millicredits + self.granted.millicredits
+        return limit - self.spent.millicredits - self.held.millicredits
 
     def bears(self, amount: Credits) -> bool:
         """Whether `amount` may be held besides all that is settled and held."""
-        return self.spent + self.held + amount <= self.limit
+        return amount.millicredits <= self.room
 
     @property
     def reset_s(self) -> int | None:
@@ -95,7 +101,7 @@ class Balance:
 
 def tightest(balances: tuple[Balance, ...]) -> Balance:
     """The balance with the least remaining; of equals the first on the path."""
-    return min(balances, key=lambda balance: balance.remaining)
+    return min(balances, key=lambda balance: max(0, balance.room))
 
 
 def binding(balances: tuple[Balance, ...], amount: Credits) -> Balance:
