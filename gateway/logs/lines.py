@@ -16,13 +16,13 @@ import traceback
 from collections import deque
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
-from itertools import islice
 from types import CodeType
 from typing import Any, BinaryIO, TextIO
 
 import structlog
 
 from gateway.logs.pipe import LogPipe
+from gateway.logs.plain import plainly
 from gateway.logs.redaction import HoldsSecret, Redaction
 from gateway.receipt import Receipt
 from gateway.units import Credits
@@ -42,10 +42,6 @@ _SPELL = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 # What JSON spells otherwise.
 _ESCAPED = re.compile(r"[^ !#-\[\]-~]")
-
-# What is written as it stands: short, and searched for secrets with the whole line.
-_PLAIN = re.compile(r"[ !#-\[\]-~]{0,256}").fullmatch
-_WHOLE = 2**63
 
 Event = MutableMapping[str, Any]
 
@@ -218,7 +214,8 @@ class LineWriter:
         try:
             facts = dict(event)
             facts |= _blame(facts.pop("exc_info", None))
-            line = _SPELL(self._head(facts) | self._tame_all(facts, 0))
+            head = self._head(facts)
+            line = plainly(head, facts) or _SPELL(head | self._tame_all(facts, 0))
         except Exception:  # noqa: BLE001 - rule 3
             return _UNLOGGABLE
         return line if len(line) <= LINE_CHARACTERS_MAX else _UNLOGGABLE
@@ -244,14 +241,7 @@ class LineWriter:
         }
 
     def _tame_all(self, facts: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-        told: dict[str, Any] = {}
-        for name, value in islice(facts.items(), _ITEMS_MAX):
-            said = name if type(name) is str and _PLAIN(name) else self._text(str(name))
-            kind = type(value)
-            # Most are one of these: not worth a call.
-            as_it_stands = _PLAIN(value) if kind is str else kind is bool or (kind is int and -_WHOLE < value < _WHOLE)
-            told[said] = value if as_it_stands else self._tame(value, depth)
-        return told
+        return {self._text(str(name)): self._tame(facts[name], depth) for name in list(facts)[:_ITEMS_MAX]}
 
     def _tame(self, value: Any, depth: int) -> Any:
         """`value` in JSON's own types, bounded; of anything unknown only the class."""
@@ -261,7 +251,7 @@ class LineWriter:
             return self._text(value)
         if isinstance(value, Credits):
             return value.as_number()
-        if isinstance(value, int) and abs(value) < _WHOLE:
+        if isinstance(value, int) and abs(value) < 2**63:
             return int(value)
         if isinstance(value, float) and math.isfinite(value):
             return float(value)
