@@ -82,16 +82,7 @@ class HttpClient:
         """Stream `reply`. Raises ClientGone; what the reply's body raises gives the connection up and goes on."""
         self.response = response = self._head(reply, standing)
         try:
-            writer = await self._begun(response)
-            async for chunk in reply.body:
-                self._receipt.bytes_out += len(chunk)
-                await writer.write(chunk, drain=False)
-                if self._request.protocol.writing_paused:
-                    await self._in_time(writer.drain())
-            writer.set_eof()
-            if self._request.protocol.writing_paused:
-                await self._in_time(writer.drain())
-            await response.write_eof()
+            await self._stream(response, reply)
         except (ConnectionError, TimeoutError):
             self._give_up()
             raise ClientGone from None
@@ -99,6 +90,25 @@ class HttpClient:
             # The status line is long gone; the one honest way to say that the rest will not come is to cut.
             self._give_up()
             raise
+
+    async def _stream(self, response: web.StreamResponse, reply: Reply) -> None:
+        writer = await self._begun(response)
+        try:
+            async for chunk in reply.body:
+                self._receipt.bytes_out += len(chunk)
+                await writer.write(chunk, drain=False)
+                await self._taken(writer)
+        except GatewayError:
+            _send_head(writer)  # an answer that breaks off was one
+            raise
+        writer.set_eof()
+        await self._taken(writer)
+        await response.write_eof()
+
+    async def _taken(self, writer: StreamWriter) -> None:
+        """Wait until the client has taken most of what was written; at once where it is little."""
+        if self._request.protocol.writing_paused:
+            await self._in_time(writer.drain())
 
     async def _begun(self, response: web.StreamResponse) -> StreamWriter:
         """Let the head go with the body's first bytes when these are there already, else at the loop's next turn."""
