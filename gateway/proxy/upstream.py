@@ -19,7 +19,6 @@ from gateway.messages import Call, Flavour, Reply
 from gateway.proxy.base_url import checked_base_url
 from gateway.proxy.body import Body
 from gateway.proxy.charges import account, api_reached, reported
-from gateway.proxy.deadline import Deadline
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.passage import Answer, Passage
 from gateway.proxy.voyage import VOYAGE, Connector, PublicResolver, Voyage
@@ -127,23 +126,19 @@ class Upstream:
         VOYAGE.set(voyage)
         started_s = asyncio.get_running_loop().time()
         ends_s = started_s + self._total_timeout_s
-        deadline = Deadline(min(started_s + self._head_timeout_s, ends_s))
         try:
-            answer = await self._ask(start, call)
+            async with asyncio.timeout_at(min(started_s + self._head_timeout_s, ends_s)):
+                answer = await self._request(start, call)
         except asyncio.CancelledError:
-            if deadline.over():
-                return voyage.failure(TimeoutError())
             if not _is_cancelled():  # the pool was closed over one who waited in it
                 return voyage.failure(aiohttp.ClientConnectionError())
         except Exception as error:  # noqa: BLE001 - whatever it is, only its meaning leaves
-            deadline.over()
             return voyage.failure(error)
         else:
-            deadline.over()
             return self._reply(answer, _Flow(answer, voyage, self._read_timeout_s, ends_s))
         raise asyncio.CancelledError  # a fresh one: the other's traceback shows frames that hold the key
 
-    async def _ask(self, start: str, call: Call) -> Answer:
+    async def _request(self, start: str, call: Call) -> Answer:
         """Complete the head, by the key too, and send it. Its frame is never shown: see `_send`."""
         if self._passage is None:
             raise aiohttp.ClientConnectionError
@@ -230,7 +225,8 @@ class _Flow:
         try:
             piece = content.read_nowait()
             if not piece and not content.is_eof():  # only what has to be waited for needs a deadline
-                piece = await self._awaited(min(now_s + self._read_timeout_s, self._ends_s))
+                async with asyncio.timeout_at(min(now_s + self._read_timeout_s, self._ends_s)):
+                    piece = await content.readany()
         except asyncio.CancelledError:
             pass
         except Exception as error:  # noqa: BLE001 - whatever it is, only its meaning leaves
@@ -239,21 +235,6 @@ class _Flow:
             torn = not piece and not self._framed() and self._voyage.torn()
             return UpstreamUnanswered("cut") if torn else piece
         raise asyncio.CancelledError  # a fresh one, as in `_send`
-
-    async def _awaited(self, at_s: float) -> bytes:
-        """The next bytes once they are there. Raises TimeoutError, and what the client library raises."""
-        deadline = Deadline(at_s)
-        try:
-            piece = await self._answer.content.readany()
-        except asyncio.CancelledError:
-            if deadline.over():
-                raise TimeoutError from None
-            raise
-        except BaseException:
-            deadline.over()
-            raise
-        deadline.over()
-        return piece
 
     def end(self) -> None:
         """Give the connection up: back to the pool when the body is in, else closed. Safe to call again."""
