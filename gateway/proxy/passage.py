@@ -26,10 +26,6 @@ LINE_BYTES_MAX, FIELDS_MAX = 8190, 128
 # Bodies up to this size leave with their head in one write; longer ones in pieces of it, as the upstream takes them.
 PIECE_BYTES = 65_536
 
-# Twice this much of an answer may wait in memory for its reader before the upstream is made to wait. A read of the
-# event loop's brings as much at a time: with less, each one would stop the connection and set it going again.
-READ_BYTES = 131_072
-
 # Answers before the answer; 101 is none of them: nobody asked for another protocol.
 _INTERIM = frozenset({100, *range(102, 200)})
 
@@ -116,7 +112,6 @@ class Passage:
             protocol.set_response_params(
                 read_until_eof=True,
                 auto_decompress=False,
-                read_bufsize=READ_BYTES,
                 max_line_size=LINE_BYTES_MAX,
                 max_field_size=LINE_BYTES_MAX,
                 max_headers=FIELDS_MAX,
