@@ -35,6 +35,9 @@ from gateway.units import Credits
 # What a verdict names when the account shared by all callers refuses.
 SHARED_ACCOUNT = "shared-account"
 
+# Quotes that are remembered. A job names its method, and a tariff never changes.
+_QUOTES_KEPT = 1_024
+
 
 class Upstream(Protocol):
     """The back door."""
@@ -150,6 +153,7 @@ class Exchange:
         self._account = account
         self._hold_ceiling = hold_ceiling
         self._clock_s = clock_s
+        self._quotes: dict[Job, Quote] = {}
 
     async def serve(self, order: Order, client: Client) -> None:
         """Tell one paid call from end to end.
@@ -206,13 +210,21 @@ class Exchange:
             await reply.close()
 
     def _price(self, order: Order) -> Quote:
-        priced = quote(self._tariff, order.method, order.job)
+        priced = self._quoted(order.method, order.job)
         receipt = order.receipt
         receipt.quoted, receipt.estimated = priced.total, priced.status is Status.ESTIMATED
         receipt.pixels, receipt.steps = priced.measure.pixels, priced.measure.steps
         receipt.upscaled, receipt.loras = order.job.upscaled, order.job.loras
         receipt.tariff_version = priced.tariff_version
         return priced
+
+    def _quoted(self, method: Method, job: Job) -> Quote:
+        known = self._quotes.get(job)
+        if known is None:
+            if len(self._quotes) >= _QUOTES_KEPT:
+                self._quotes.clear()
+            known = self._quotes[job] = quote(self._tariff, method, job)
+        return known
 
     def _amount(self, priced: Quote) -> Credits:
         return priced.ceiling if self._hold_ceiling else priced.total

@@ -4,6 +4,7 @@ Both ways are allow-lists. The master account's numbers are on neither; in their
 """
 
 import re
+from functools import lru_cache
 
 from gateway.ledger.budget import Balance
 from gateway.messages import Fields, Flavour, Reply
@@ -31,6 +32,7 @@ PASSED_BACK: dict[str, re.Pattern[str]] = {
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _UNNAMEABLE = re.compile(r"[^A-Za-z0-9._:@%-]+", re.ASCII)
 _NAME_CHARACTERS_MAX = 128
+_NAMES_KEPT = 4_096
 
 
 def forwardable(fields: Fields) -> Fields:
@@ -97,6 +99,7 @@ def _whole(amount: Credits) -> str:
     return str(max(0, amount.millicredits) // MILLICREDITS_PER_CREDIT)
 
 
+@lru_cache(maxsize=_NAMES_KEPT)
 def _sayable(budget_name: str) -> str:
     """A budget's name in the alphabet of structured-field strings, without need of escapes."""
     return _UNNAMEABLE.sub("-", budget_name)[:_NAME_CHARACTERS_MAX]

@@ -19,6 +19,9 @@ _JSON = re.compile(r"application/(?:[a-z0-9.-]+\+)?json(?:[ \t]*;.*)?", re.ASCII
 _SEED, _JOB = "x-input-seed", "x-dezgo-job-id"
 
 
+_NOTHING_HASHED = hashlib.sha256()
+
+
 class Memo:
     """What will be told of a call to whoever repeats its key; filled in on the way.
 
@@ -31,7 +34,7 @@ class Memo:
         self.job_id: str | None = None
         self._status: int | None = None
         self._fields: dict[str, str] = {}
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if once is not None else _NOTHING_HASHED
         self._bytes: int | None = None
         self._whole = False
         self._kept: bytearray | None = None

@@ -23,6 +23,14 @@ def read_places(written: str) -> tuple[keys.Place, ...]:
         raise LedgerPoisoned("poisoned") from None
 
 
+def balance_keys(tenant: str, written: str) -> tuple[str, ...]:
+    """The keys of these places. Raises LedgerPoisoned as `read_places`."""
+    try:
+        return keys.balance_keys(tenant, written)
+    except ValueError:
+        raise LedgerPoisoned("poisoned") from None
+
+
 def stored(numbers: Sequence[str], now_ms: int) -> list[Any]:
     """Spent, held and live grants of each place, from a snapshot's text.
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from gateway.errors import TenantFrozen, TenantUnknown
 from gateway.ledger.window import Every, Span, Window
 from gateway.units import Credits
+
+_PATHS_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,12 @@ class Path:
         return cls(tenant, None if team == "-" else team, None if user == "-" else unquote(user))
 
     def __str__(self) -> str:
-        return "/".join((self.tenant, self.team or "-", quote(self.user, safe="@") if self.user else "-"))
+        return _written(self)
+
+
+@lru_cache(maxsize=_PATHS_KEPT)
+def _written(path: Path) -> str:
+    return "/".join((path.tenant, path.team or "-", quote(path.user, safe="@") if path.user else "-"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +81,17 @@ class Balance:
     @property
     def remaining(self) -> Credits:
         """What may still be held; never negative, also when the limit was lowered below what is spent."""
-        return max(Credits.ZERO, self.limit - self.spent - self.held)
+        return Credits(max(0, self.room))
+
+    @property
+    def room(self) -> int:
+        """Limit less what is settled and held, in millicredits; negative when the limit was lowered below that."""
+        limit = self.budget.limit.millicredits + self.granted.millicredits
+        return limit - self.spent.millicredits - self.held.millicredits
 
     def bears(self, amount: Credits) -> bool:
         """Whether `amount` may be held besides all that is settled and held."""
-        return self.spent + self.held + amount <= self.limit
+        return amount.millicredits <= self.room
 
     @property
     def reset_s(self) -> int | None:
@@ -87,7 +101,7 @@ class Balance:
 
 def tightest(balances: tuple[Balance, ...]) -> Balance:
     """The balance with the least remaining; of equals the first on the path."""
-    return min(balances, key=lambda balance: balance.remaining)
+    return min(balances, key=lambda balance: max(0, balance.room))
 
 
 def binding(balances: tuple[Balance, ...], amount: Credits) -> Balance:
@@ -128,9 +142,6 @@ class TenantBudgets:
     teams: Mapping[str, TeamBudgets] = field(default_factory=dict)
     users: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     frozen: bool = False
-
-
-_PATHS_KEPT = 10_000
 
 
 class BudgetBook:

@@ -16,8 +16,6 @@
    of a hold that is gone is booked all the same, once.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType, Protocol
@@ -55,6 +53,7 @@ class Hold:
         balances: every budget on the path, this hold included.
         deadline_ms: when it expires, by the keeper's clock.
         once: the key it was made under, if any.
+        places: where its balances are kept, as `keys.written`; empty where nobody has written that down yet.
     """
 
     hold_id: HoldId
@@ -63,6 +62,7 @@ class Hold:
     balances: tuple[Balance, ...]
     deadline_ms: int
     once: Once | None = None
+    places: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class End:
     @classmethod
     def of(cls, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> "End":
         """The end of `hold` at `charged`."""
-        places = keys.written(keys.places_of(hold.balances))
+        places = hold.places or keys.written(keys.places_of(hold.balances))
         key = "" if hold.once is None else hold.once.key
         lost = (hold.amount, hold.deadline_ms, str(hold.path))
         return cls(hold.hold_id, hold.path.tenant, places, charged, flag, key, facts if key else "", *lost)
@@ -258,24 +258,41 @@ class OpenHold:
             self._closer.close(self.hold, self.charged, self.flag, self.facts)
 
 
-@asynccontextmanager
-async def open_hold(
-    ledger: Ledger, closer: Closer, path: Path, amount: Credits, *, hold_id: HoldId, once: Once | None = None
-) -> AsyncIterator[OpenHold]:
+class open_hold:  # noqa: N801 - used as a function is
     """Hold `amount` for the length of a block, and end it exactly once, whatever happens inside.
 
     Raises what `Ledger.hold` raises; then nothing stays held.
     """
-    try:
-        opened = OpenHold(await ledger.hold(path, amount, hold_id=hold_id, once=once), closer)
-    except BaseException as error:
-        if not _definite(error):
-            closer.void(path, hold_id, amount, once.key if once else "")
-        raise
-    try:
-        yield opened
-    finally:
-        opened.close()
+
+    __slots__ = ("_closer", "_holding", "_opened")
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        closer: Closer,
+        path: Path,
+        amount: Credits,
+        *,
+        hold_id: HoldId,
+        once: Once | None = None,
+    ) -> None:
+        self._closer = closer
+        self._holding = ledger.hold, path, amount, hold_id, once
+        self._opened: OpenHold | None = None
+
+    async def __aenter__(self) -> OpenHold:
+        hold, path, amount, hold_id, once = self._holding
+        try:
+            self._opened = OpenHold(await hold(path, amount, hold_id=hold_id, once=once), self._closer)
+        except BaseException as error:
+            if not _definite(error):
+                self._closer.void(path, hold_id, amount, once.key if once else "")
+            raise
+        return self._opened
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._opened is not None:
+            self._opened.close()
 
 
 def _definite(error: BaseException) -> bool:

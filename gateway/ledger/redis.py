@@ -18,15 +18,15 @@ from gateway.errors import (
 )
 from gateway.ledger import keys
 from gateway.ledger.adjustment import Warrant
-from gateway.ledger.answers import balances, exhausted, read_places, settlement, stored
+from gateway.ledger.answers import balance_keys, balances, exhausted, read_places, settlement, stored
 from gateway.ledger.budget import Balance, Budget, BudgetBook, Path
 from gateway.ledger.contract import KEPT_MS, Audit, End, Hold, HoldId, Settlement, State
+from gateway.ledger.layout import Layout, Layouts
 from gateway.ledger.marks import Marks
 from gateway.ledger.recount import recount
 from gateway.ledger.repeating import Repeating
 from gateway.ledger.standing import Standing, Verdict, accept, standing_of
 from gateway.ledger.store import Script, Store
-from gateway.ledger.window import Span
 from gateway.once import FREE, IdempotencyMismatch, Once, Repeated
 from gateway.units import Credits, Flag
 
@@ -71,6 +71,7 @@ class RedisLedger:
         self._once_kept_ms = once_kept_ms
         self._clock_ms = clock_ms
         self._ahead_ms = 0
+        self._layouts = Layouts()
         self._marks = marks or Marks()
         self._doubted: Callable[[str, Verdict | None], None] = lambda _, __: None
         self._hold = Script.load("hold")
@@ -112,8 +113,8 @@ class RedisLedger:
     async def _held(self, path: Path, amount: Credits, hold_id: HoldId, once: Once | None) -> Hold:
         budgets = self._book.admitting(path)
         for _ in range(_TRIES):
-            spans = self._spans(budgets)
-            answer = await self._ask_hold(path, amount, hold_id, budgets, spans, once=once)
+            layout = self._layout(path, budgets)
+            answer = await self._ask_hold(path, amount, hold_id, layout, once=once)
             verdict, entry_id, now_ms = answer[0], answer[1], int(answer[2])
             if verdict == "window":
                 self._ahead_ms = now_ms - self._clock_ms()
@@ -121,10 +122,10 @@ class RedisLedger:
                 await self._confirm(path.tenant)
             elif verdict == "held":
                 self._marks.saw(path.tenant, entry_id)
-                found = balances(budgets, spans, answer[4:], now_ms)
-                return Hold(hold_id, path, amount, found, int(answer[3]), once)
+                found = balances(budgets, layout.spans, answer[4:], now_ms)
+                return Hold(hold_id, path, amount, found, int(answer[3]), once, layout.places)
             elif verdict == "exhausted":
-                raise exhausted(balances(budgets, spans, answer[3:], now_ms), amount)
+                raise exhausted(balances(budgets, layout.spans, answer[3:], now_ms), amount)
             else:
                 return await self._known(path, hold_id, once, answer)
         raise LedgerUnavailable("clock")
@@ -168,39 +169,26 @@ class RedisLedger:
         done = await accept(self._store, tenant, mark, warrant)
         self._marks.move(tenant, mark, done.entry_id, anew=True)
 
-    def _spans(self, budgets: Sequence[Budget]) -> tuple[Span, ...]:
-        now_ms = self._clock_ms() + self._ahead_ms
-        return tuple(budget.window.span(now_ms) for budget in budgets)
+    def _layout(self, path: Path, budgets: tuple[Budget, ...]) -> Layout:
+        return self._layouts.of(path, budgets, self._clock_ms() + self._ahead_ms)
 
     async def _ask_hold(
-        self,
-        path: Path,
-        amount: Credits,
-        hold_id: HoldId,
-        budgets: Sequence[Budget],
-        spans: Sequence[Span],
-        *,
-        once: Once | None,
+        self, path: Path, amount: Credits, hold_id: HoldId, layout: Layout, *, once: Once | None
     ) -> list[Any]:
-        places = [keys.Place.of(budget, span) for budget, span in zip(budgets, spans, strict=True)]
-        limits: list[str] = []
-        for budget, span in zip(budgets, spans, strict=True):
-            ends = "" if span.end_ms is None else str(span.end_ms)
-            limits += [str(budget.limit.millicredits), str(span.start_ms), ends]
         return await self._store.run(
             self._hold,
-            self._keys(path.tenant, hold_id, places, once.key if once else ""),
+            self._keys(path.tenant, hold_id, layout.places, once.key if once else ""),
             [
                 hold_id,
                 str(amount.millicredits),
                 str(self._hold_ttl_ms),
                 str(path),
-                keys.written(places),
+                layout.places,
                 str(RETENTION_MS),
                 self._marks.newest(path.tenant),
                 once.fingerprint if once else "",
                 str(self._once_kept_ms),
-                *limits,
+                *layout.limits,
             ],
         )
 
@@ -231,17 +219,17 @@ class RedisLedger:
 
     async def settle(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> Settlement:
         """See `Ledger.settle`."""
-        return await self._settled(End.of(hold, charged, flag, facts), keys.places_of(hold.balances))
+        return await self._settled(End.of(hold, charged, flag, facts))
 
     async def book(self, end: End) -> Settlement:
         """See `Ledger.book`."""
-        return await self._settled(end, read_places(end.places))
+        return await self._settled(end)
 
-    async def _settled(self, end: End, places: Sequence[keys.Place]) -> Settlement:
+    async def _settled(self, end: End) -> Settlement:
         mark, facts = self._marks.newest(end.tenant), end.facts if end.once else ""
         answer = await self._store.run(
             self._settle,
-            self._keys(end.tenant, end.hold_id, places, end.once if facts else ""),
+            self._keys(end.tenant, end.hold_id, end.places, end.once if facts else ""),
             [
                 *(end.hold_id, str(end.charged.millicredits), end.flag, end.places, str(KEPT_MS)),
                 *(str(end.amount.millicredits), str(end.deadline_ms), end.path, str(RETENTION_MS), mark, facts),
@@ -259,17 +247,16 @@ class RedisLedger:
         answer = await self._store.run(self._void, [keys.record(path.tenant, hold_id)], [str(KEPT_MS)])
         if answer[0] == "known" and answer[1] in (State.OPEN, State.EXPIRED):
             end = End(hold_id, path.tenant, answer[4], Credits.ZERO, Flag.CONFIRMED, once, FREE)
-            await self._settled(end, read_places(end.places))
+            await self._settled(end)
 
     async def balances(self, path: Path) -> tuple[Balance, ...]:
         """See `Ledger.balances`."""
         budgets = self._book.on_path(path)
         for _ in range(_TRIES):
-            spans = self._spans(budgets)
-            places = [keys.Place.of(budget, span) for budget, span in zip(budgets, spans, strict=True)]
-            now_ms, numbers = await self._stored(path.tenant, places)
-            if all(span.holds(now_ms) for span in spans):
-                return balances(budgets, spans, numbers, now_ms)
+            layout = self._layout(path, budgets)
+            now_ms, numbers = await self._stored(path.tenant, read_places(layout.places))
+            if layout.common.holds(now_ms):
+                return balances(budgets, layout.spans, numbers, now_ms)
             self._ahead_ms = now_ms - self._clock_ms()
         raise LedgerUnavailable("clock")
 
@@ -303,7 +290,7 @@ class RedisLedger:
         """The end of this hold, or nothing when it had ended already."""
         written = await self._store.call("HGET", keys.record(tenant, hold_id), "budgets") or ""
         answer = await self._store.run(
-            self._expire, self._keys(tenant, hold_id, read_places(written)), [hold_id, written, str(KEPT_MS)]
+            self._expire, self._keys(tenant, hold_id, written), [hold_id, written, str(KEPT_MS)]
         )
         if answer[0] == "missing":
             raise LedgerMissing("missing")
@@ -320,13 +307,13 @@ class RedisLedger:
         """How many holds of the tenant are open."""
         return int(await self._store.call("ZCARD", keys.open_holds(tenant)))
 
-    def _keys(self, tenant: str, hold_id: HoldId, places: Sequence[keys.Place], once: str = "") -> list[str]:
+    def _keys(self, tenant: str, hold_id: HoldId, places: str, once: str = "") -> list[str]:
         return [
             keys.record(tenant, hold_id),
             keys.open_holds(tenant),
             keys.journal(tenant),
             keys.register(tenant),
-            *(place.key(tenant) for place in places),
+            *balance_keys(tenant, places),
             *([keys.once(tenant, once)] if once else []),
         ]
 

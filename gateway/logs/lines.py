@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, TextIO
 import structlog
 
 from gateway.logs.pipe import LogPipe
+from gateway.logs.plain import plainly
 from gateway.logs.redaction import HoldsSecret, Redaction
 from gateway.receipt import Receipt
 from gateway.units import Credits
@@ -36,6 +37,8 @@ _ITEMS_MAX, _DEPTH_MAX = 64, 3
 _FRAMES_MAX, _CAUSES_MAX = 20, 5
 _UNLOGGABLE = '{"level":"error","event":"unloggable_line"}'
 _WITHHELD = '{"level":"error","event":"withheld_line"}'
+
+_SPELL = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 # What JSON spells otherwise.
 _ESCAPED = re.compile(r"[^ !#-\[\]-~]")
@@ -161,8 +164,12 @@ class Logs:
         return self._pipe.dropped
 
     def line(self, facts: Mapping[str, Any]) -> None:
-        """Write `facts` as one line; its `event` says what it is about."""
-        self._write("info", facts)
+        """Write `facts` as one line; its `event` says what it is about. One of these for every request: no detours."""
+        if not all(isinstance(name, str) for name in facts):
+            self._write("info", facts)
+        elif self._level <= logging.INFO:
+            writer, event = self._writer, {"event": "unnamed", **facts, "level": "info"}
+            self._pipe.put(writer.redact(None, "", writer.render(None, "", event)))
 
     def event(self, name: str, **facts: Any) -> None:
         """Write that something happened that an operator should know of."""
@@ -207,7 +214,8 @@ class LineWriter:
         try:
             facts = dict(event)
             facts |= _blame(facts.pop("exc_info", None))
-            line = json.dumps(self._head(facts) | self._tame_all(facts, 0), ensure_ascii=True, allow_nan=False)
+            head = self._head(facts)
+            line = plainly(head, facts) or _SPELL(head | self._tame_all(facts, 0))
         except Exception:  # noqa: BLE001 - rule 3
             return _UNLOGGABLE
         return line if len(line) <= LINE_CHARACTERS_MAX else _UNLOGGABLE
@@ -224,7 +232,7 @@ class LineWriter:
 
     def _head(self, facts: Event) -> dict[str, Any]:
         """What every line begins with."""
-        ts = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        ts = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         facts.pop("ts", None)
         return {
             "ts": ts,

@@ -17,6 +17,9 @@ _BATCH_LINES_MAX = 200
 # How long the writer waits before it offers bytes again to a stream that took none.
 _PAUSE_S = 0.02
 
+# After each write, how long lines gather before the next.
+_GATHER_S = 0.01
+
 # Writes some of the bytes and says how many; None: none now, later perhaps.
 Write = Callable[[bytes], int | None]
 
@@ -36,6 +39,7 @@ class LogPipe:
         # Re-entrant: a finalizer or a signal may log while this very thread puts a line.
         self._changed = threading.Condition(threading.RLock())
         self._closed = False
+        self._hurry = threading.Event()
         self._torn = False
         self._dropped = 0
         self._thread: threading.Thread | None = None
@@ -59,13 +63,15 @@ class LogPipe:
                 self._dropped += 1
                 return
             self._lines.append(line.encode("ascii", "replace") + b"\n")
-            self._changed.notify()
+            if len(self._lines) == 1:  # else it has been told, and has not come by yet
+                self._changed.notify()
 
     def stop(self, timeout_s: float) -> None:
         """Take no more lines and write what waits, for `timeout_s` at most; the rest is dropped."""
         with self._changed:
             self._closed = True
             self._changed.notify()
+            self._hurry.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
         with self._changed:
@@ -75,6 +81,9 @@ class LogPipe:
     def _run(self, write: Write) -> None:
         while batch := self._next_lines():
             self._write(batch, write)
+            # Under load, each time the writer is woken costs more than what it writes: let some lines gather.
+            if len(self._lines) < _BATCH_LINES_MAX:
+                self._hurry.wait(_GATHER_S)
 
     def _next_lines(self) -> bytes:
         """The lines that wait, some at a time; nothing once the pipe is closed and empty."""

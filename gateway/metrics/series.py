@@ -11,9 +11,9 @@ PREFIX = "dezgo_gateway_"
 Reading = Callable[[], float | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One metric: its full name, what it says, and the names of its labels."""
+    """One metric: its full name, what it says, and the names of its labels. It equals itself alone."""
 
     name: str
     says: str

@@ -33,8 +33,3 @@ def checked_base_url(text: str, *, allow_http: bool, allow_private: bool = False
     if is_private_literal(host) and not allow_private:
         raise ValueError("the upstream's URL must not name a loopback or private address")
     return url
-
-
-def target(base: URL, path: str, query: str) -> URL:
-    """Where a call goes. `path` and the raw `query` stand in the request line as they are, byte for byte."""
-    return URL.build(scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True)

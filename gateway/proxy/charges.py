@@ -68,11 +68,11 @@ def account(flavour: Flavour, fields: Fields) -> Account:
     )
 
 
-def _values(fields: Fields, name: str) -> tuple[str, ...]:
-    return tuple(value for key, value in fields if key == name)
+def _values(fields: Fields, name: str) -> list[str]:
+    return [value for key, value in fields if key == name]
 
 
-def _read(values: tuple[str, ...], read: Callable[[str], Credits]) -> Credits | None:
+def _read(values: list[str], read: Callable[[str], Credits]) -> Credits | None:
     if len(values) != 1:
         return None
     try:
@@ -81,5 +81,5 @@ def _read(values: tuple[str, ...], read: Callable[[str], Credits]) -> Credits | 
         return None
 
 
-def _whole(values: tuple[str, ...], digits: re.Pattern[str]) -> int | None:
+def _whole(values: list[str], digits: re.Pattern[str]) -> int | None:
     return int(values[0]) if len(values) == 1 and digits.fullmatch(values[0]) else None

@@ -50,7 +50,7 @@ class MasterKey:
         self.__open: Callable[[], str] = lambda: text
         self.__plains = lambda: plains
         self.__forms: Callable[[], tuple[bytes, ...]] = lambda: forms
-        self.__finds: Callable[[bytes], bool] = lambda piece: any(form in piece for form in forms)
+        self.__finds: Callable[[bytes], bool] = _finder(forms)
 
     def open(self) -> str:
         """The key itself. Only `proxy` may call this, and may not keep what it gets."""
@@ -68,10 +68,10 @@ class MasterKey:
         """Watch one body go by: for every form if `thorough`, else for the plain one alone."""
         plains = self.__plains()
         return Watch(
-            finds_plain=lambda piece: any(plain in piece for plain in plains),
+            finds_plain=_finder(plains),
             finds_any=self.__finds,
             thorough_bytes=THOROUGH_BYTES if thorough else 0,
-            kept_bytes=max(map(len, self.__forms() if thorough else plains)) - 1,
+            begins=_beginnings(self.__forms() if thorough else plains),
         )
 
     def __repr__(self) -> str:
@@ -85,9 +85,9 @@ class MasterKey:
 
 
 class Watch:
-    """A body passing piece by piece. The last few bytes are kept back, so that a key cut in two is still found."""
+    """A body passing piece by piece. Last bytes that a key may begin with are kept back: one cut in two is found."""
 
-    __slots__ = ("_finds_any", "_finds_plain", "_kept", "_kept_bytes", "_thorough_bytes")
+    __slots__ = ("_begins", "_finds_any", "_finds_plain", "_kept", "_thorough_bytes")
 
     def __init__(
         self,
@@ -95,30 +95,61 @@ class Watch:
         finds_plain: Callable[[bytes], bool],
         finds_any: Callable[[bytes], bool],
         thorough_bytes: int,
-        kept_bytes: int,
+        begins: Callable[[bytes], int],
     ) -> None:
         self._finds_plain = finds_plain
         self._finds_any = finds_any
         self._thorough_bytes = thorough_bytes
-        self._kept_bytes = kept_bytes
+        self._begins = begins
         self._kept = b""
 
     def passed(self, piece: bytes) -> bytes | None:
         """What may be passed on now, perhaps nothing; None when the key came into sight: pass on nothing more."""
-        seen = self._kept + piece
+        seen = self._kept + piece if self._kept else piece
         finds = self._finds_any if self._thorough_bytes > 0 else self._finds_plain
         self._thorough_bytes -= len(piece)
         if finds(seen):
             self._kept = b""
             return None
-        cut = max(0, len(seen) - self._kept_bytes)
+        cut = self._begins(seen)
         self._kept = seen[cut:]
-        return seen[:cut]
+        return seen[:cut]  # of a whole piece no copy
 
     def rest(self) -> bytes:
         """What was kept back, once the body is whole."""
         kept, self._kept = self._kept, b""
         return kept
+
+
+def _finder(forms: tuple[bytes, ...]) -> Callable[[bytes], bool]:
+    """Says of a piece whether one of these forms is in it."""
+
+    def finds(piece: bytes) -> bool:
+        for form in forms:  # noqa: SIM110 - `any` costs more than the search itself
+            if form in piece:
+                return True
+        return False
+
+    return finds
+
+
+def _beginnings(forms: tuple[bytes, ...]) -> Callable[[bytes], int]:
+    """Says where in a piece the first of these forms may begin that does not end in it; its length for nowhere."""
+    longest = max(map(len, forms)) - 1
+
+    def begins(piece: bytes) -> int:
+        tail_at = max(0, len(piece) - longest)
+        tail = piece[tail_at:]
+        first = len(tail)
+        for form in forms:
+            at = tail.find(form[:1])
+            while 0 <= at < first:
+                if form.startswith(tail[at:]):
+                    first = at
+                at = tail.find(form[:1], at + 1)
+        return tail_at + first
+
+    return begins
 
 
 def _forms(plain: bytes) -> tuple[bytes, ...]:

@@ -7,7 +7,7 @@ Rule 4: what goes out is an allow-list and the key; no cookie, no field of the c
 """
 
 import asyncio
-import io
+import itertools
 import re
 import ssl
 from pathlib import Path
@@ -15,12 +15,13 @@ from pathlib import Path
 import aiohttp
 
 from gateway.errors import UpstreamError, UpstreamUnanswered
-from gateway.messages import Call, Fields, Flavour, Reply
-from gateway.proxy.base_url import checked_base_url, target
+from gateway.messages import Call, Flavour, Reply
+from gateway.proxy.base_url import checked_base_url
 from gateway.proxy.body import Body
 from gateway.proxy.charges import account, api_reached, reported
 from gateway.proxy.master_key import MasterKey
-from gateway.proxy.voyage import VOYAGE, Connector, PublicResolver, Voyage, only_once, pool_watch
+from gateway.proxy.passage import Answer, Passage
+from gateway.proxy.voyage import VOYAGE, Connector, PublicResolver, Voyage
 
 # The fields of a client's request that the upstream may see.
 FORWARDED = frozenset({"accept", "content-type"})
@@ -29,7 +30,13 @@ FORWARDED = frozenset({"accept", "content-type"})
 KEEPALIVE_S = 15.0
 
 _KEY_FIELD = {Flavour.DIRECT: "X-Dezgo-Key", Flavour.RAPIDAPI: "X-RapidAPI-Key"}
-_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+# What would end a line of the head, or a part of its first one.
+_NO_FIELD = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_TARGET = re.compile(r"[\x00-\x20\x7f]")
+
+# Between the parts of a head that are searched at once; in no key, and no control character.
+_BETWEEN = b"\xff"
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -70,6 +77,7 @@ class Upstream:
     ) -> None:
         self._flavour = flavour
         self._base = checked_base_url(base_url, allow_http=allow_http, allow_private=allow_private)
+        self._host = self._base.host_port_subcomponent or ""
         self._key = key
         self._connect_timeout_s = connect_timeout_s
         self._head_timeout_s = head_timeout_s
@@ -78,32 +86,22 @@ class Upstream:
         self._connections_max = connections_max
         self._ca_file = ca_file
         self._allow_private = allow_private
-        self._session: aiohttp.ClientSession | None = None
+        self._passage: Passage | None = None
 
     async def start(self) -> None:
         """Make the pool; connects nowhere yet. Raises OSError for an unreadable `ca_file`."""
-        self._session = aiohttp.ClientSession(
-            connector=Connector(
-                limit=self._connections_max,
-                keepalive_timeout=KEEPALIVE_S,
-                ssl=_tls(self._ca_file),
-                resolver=None if self._allow_private else PublicResolver(),
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            skip_auto_headers=_AUTOMATIC,
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s),
-            trace_configs=[pool_watch()],
-            middlewares=(only_once,),
-            max_field_size=8190,
-            max_headers=128,
+        connector = Connector(
+            limit=self._connections_max,
+            keepalive_timeout=KEEPALIVE_S,
+            ssl=_tls(self._ca_file),
+            resolver=None if self._allow_private else PublicResolver(),
         )
+        self._passage = Passage(self._base, connector, connect_timeout_s=self._connect_timeout_s)
 
     async def close(self) -> None:
         """Close every connection; calls on their way end as unanswered. Safe to call again."""
-        if self._session is not None:
-            await self._session.close()
+        if self._passage is not None:
+            await self._passage.close()
 
     async def forward(self, call: Call) -> Reply:
         """Send `call` once and return its answer's head; the body comes as it arrives.
@@ -121,86 +119,114 @@ class Upstream:
         return answer
 
     async def _send(self, call: Call) -> Reply | UpstreamError:
+        start = _start(call)
+        if start is None:
+            return UpstreamUnanswered("unreadable")
         voyage = Voyage()
         VOYAGE.set(voyage)
         started_s = asyncio.get_running_loop().time()
         ends_s = started_s + self._total_timeout_s
         try:
             async with asyncio.timeout_at(min(started_s + self._head_timeout_s, ends_s)):
-                response = await self._request(call)
+                answer = await self._request(start, call)
         except asyncio.CancelledError:
             if not _is_cancelled():  # the pool was closed over one who waited in it
                 return voyage.failure(aiohttp.ClientConnectionError())
         except Exception as error:  # noqa: BLE001 - whatever it is, only its meaning leaves
             return voyage.failure(error)
         else:
-            return self._reply(response, _Flow(response, voyage, self._read_timeout_s, ends_s))
+            return self._reply(answer, _Flow(answer, voyage, self._read_timeout_s, ends_s))
         raise asyncio.CancelledError  # a fresh one: the other's traceback shows frames that hold the key
 
-    async def _request(self, call: Call) -> aiohttp.ClientResponse:
-        if self._session is None:
+    async def _request(self, start: str, call: Call) -> Answer:
+        """Complete the head, by the key too, and send it. Its frame is never shown: see `_send`."""
+        if self._passage is None:
             raise aiohttp.ClientConnectionError
-        return await self._session.request(
-            call.verb,
-            target(self._base, call.path, call.query),
-            headers=self._outward(call.fields),
-            # Not bytes: those would be written in one go, with a warning above 1 MiB.
-            data=io.BytesIO(call.body) if call.body else None,
-            allow_redirects=False,
-        )
-
-    def _outward(self, fields: Fields) -> list[tuple[str, str]]:
-        named = {name.strip().lower() for key, value in fields if key == "connection" for name in value.split(",")}
-        allowed = [(name, value) for name, value in fields if name in FORWARDED and name not in named]
-        own = [("Accept-Encoding", "identity"), (_KEY_FIELD[self._flavour], self._key.open())]
+        line, _, fields = start.partition("\r\n")
+        key = f"Accept-Encoding: identity\r\n{_KEY_FIELD[self._flavour]}: {self._key.open()}\r\n"
         if self._flavour is Flavour.RAPIDAPI:
-            own.append(("X-RapidAPI-Host", self._base.host_port_subcomponent or ""))
-        return allowed + own
+            key += f"X-RapidAPI-Host: {self._host}\r\n"
+        length = f"Content-Length: {len(call.body)}\r\n" if call.body or call.verb != "GET" else ""
+        head = f"{line}\r\nHost: {self._host}\r\n{fields}{key}{length}\r\n"
+        return await self._passage.ask(head.encode(), call.body)
 
-    def _reply(self, response: aiohttp.ClientResponse, flow: "_Flow") -> Reply | UpstreamError:
-        raw = response.raw_headers
-        if not 200 <= response.status <= 599 or any(_CONTROL.search(value) for _, value in raw):  # noqa: PLR2004
+    def _reply(self, answer: Answer, flow: "_Flow") -> Reply | UpstreamError:
+        raw = answer.fields
+        joined = _BETWEEN.join(itertools.chain.from_iterable(raw))
+        if not 200 <= answer.status <= 599 or _CONTROL.search(joined):  # noqa: PLR2004
             flow.end()
             return UpstreamUnanswered("unreadable")
-        kind = response.headers.get("content-type", "").lower()
+        kind = answer.headers.get("content-type", "").lower()
         body = Body(
             read=flow.read, watch=self._key.watch(thorough=not kind.startswith(("image/", "video/"))), end=flow.end
         )
-        fields = tuple((self._key.shown(name).lower(), self._key.shown(value)) for name, value in raw)
+        leaking = self._key.found_in(joined)
+        shown = self._key.shown if leaking else _as_text
+        fields = tuple([(shown(name).lower(), shown(value)) for name, value in raw])
         charge = reported(self._flavour, fields)
         return Reply(
-            status=response.status,
+            status=answer.status,
             fields=fields,
             body=body,
             reported=charge.credits,
             malformed=charge.malformed,
             api_reached=api_reached(self._flavour, fields),
             account=account(self._flavour, fields),
-            body_bytes=response.content_length,
-            leaking=any(self._key.found_in(part) for field in raw for part in field),
+            body_bytes=answer.length,
+            leaking=leaking,
             close=body.close,
         )
+
+
+def _start(call: Call) -> str | None:
+    """What comes from the caller: request line and fields, each with its end; None where one would not stay a line."""
+    one_hop = {name.strip().lower() for key, value in call.fields if key == "connection" for name in value.split(",")}
+    lines = [f"{name}: {value}" for name, value in call.fields if name in FORWARDED and name not in one_hop]
+    target = f"{call.path}?{call.query}" if call.query else call.path
+    start = "".join([f"{call.verb} {target} HTTP/1.1\r\n", *[f"{line}\r\n" for line in lines]])
+    if _NO_TARGET.search(target) or any(_NO_FIELD.search(line) for line in lines) or not _is_text(start):
+        return None
+    return start
+
+
+def _is_text(text: str) -> bool:
+    """Whether UTF-8 can spell it: half a surrogate pair is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _as_text(piece: bytes) -> str:
+    return piece.decode("latin-1")
 
 
 class _Flow:
     """One answer as it comes in: what `Body` reads from."""
 
-    def __init__(self, response: aiohttp.ClientResponse, voyage: Voyage, read_timeout_s: float, ends_s: float) -> None:
-        self._response = response
+    def __init__(self, answer: Answer, voyage: Voyage, read_timeout_s: float, ends_s: float) -> None:
+        self._answer = answer
         self._voyage = voyage
         self._read_timeout_s = read_timeout_s
         self._ends_s = ends_s
+        self._over = False
         if voyage.lost is not None:
             voyage.lost.add_done_callback(self._on_lost)
 
     async def read(self) -> bytes | UpstreamError:
         """The next bytes, none at a whole body's end, or what went wrong."""
+        content = self._answer.content
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._ends_s:
             return UpstreamUnanswered("timeout")
+        if self._over:
+            return UpstreamUnanswered("reset")
         try:
-            async with asyncio.timeout_at(min(now_s + self._read_timeout_s, self._ends_s)):
-                piece = await self._response.content.readany()
+            piece = content.read_nowait()
+            if not piece and not content.is_eof():  # only what has to be waited for needs a deadline
+                async with asyncio.timeout_at(min(now_s + self._read_timeout_s, self._ends_s)):
+                    piece = await content.readany()
         except asyncio.CancelledError:
             pass
         except Exception as error:  # noqa: BLE001 - whatever it is, only its meaning leaves
@@ -212,18 +238,19 @@ class _Flow:
 
     def end(self) -> None:
         """Give the connection up: back to the pool when the body is in, else closed. Safe to call again."""
+        self._over = True
         if self._voyage.lost is not None:
             self._voyage.lost.remove_done_callback(self._on_lost)
-        self._response.close()
+        self._answer.close()
 
     def _framed(self) -> bool:
         """Whether the answer itself says where it ends; else a clean end of the connection is all there is."""
-        fields = self._response.headers
+        fields = self._answer.headers
         return "content-length" in fields or "chunked" in fields.get("transfer-encoding", "").lower()
 
     def _on_lost(self, _: "asyncio.Future[None]") -> None:
         """Wake a reader whom the client library leaves waiting: it does after garbage in a chunked body."""
-        content = self._response.content
+        content = self._answer.content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientError())
 

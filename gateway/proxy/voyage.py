@@ -8,7 +8,8 @@ import asyncio
 import socket
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from types import SimpleNamespace
+from typing import Literal, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -42,13 +43,6 @@ _SENT: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-@dataclass(eq=False)
-class NotAgain(Exception):
-    """Carries `error` past the client library's own second try."""
-
-    error: Exception
-
-
 @dataclass(slots=True, eq=False)
 class Voyage:
     """How far one call has come.
@@ -63,7 +57,6 @@ class Voyage:
 
     def failure(self, error: Exception) -> UpstreamError:
         """`error` in our words."""
-        error = error.error if isinstance(error, NotAgain) else error
         table = _SENT if self.stage == "sent" else _NEVER_SENT
         code = next(code for kind, code in table if isinstance(error, kind))
         if self.stage == "sent":
@@ -84,6 +77,32 @@ class Voyage:
 
 
 VOYAGE: ContextVar[Voyage] = ContextVar("voyage")
+
+
+_NOTHING_ELSE = aiohttp.TraceConfig()
+_NOTHING_ELSE.freeze()
+
+
+class _PoolWatch(Trace):
+    """Notes who waits for a free connection: that wait has its own name when it ends badly."""
+
+    def __init__(self) -> None:
+        """Watch without a session, which the pool does not look at."""
+        super().__init__(cast("aiohttp.ClientSession", None), _NOTHING_ELSE, SimpleNamespace())
+
+    async def send_connection_queued_start(self) -> None:
+        """The pool has no connection to give out."""
+        VOYAGE.get().stage = "pool"
+
+    async def send_connection_queued_end(self) -> None:
+        """It has one now."""
+        VOYAGE.get().stage = "connect"
+
+    async def send_connection_reuseconn(self) -> None:
+        """Every call's case: worth no signal."""
+
+
+POOL_WATCH: list[Trace] = [_PoolWatch()]
 
 
 class Connector(aiohttp.TCPConnector):
@@ -107,29 +126,6 @@ class Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
         raise aiohttp.ClientConnectionError
-
-
-async def only_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Stand between a dropped connection and the client library, which would send a GET again (RFC 9112, 9.3.1)."""
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise NotAgain(error) from None
-
-
-def pool_watch() -> aiohttp.TraceConfig:
-    """Note who waits for a free connection: that wait has its own name when it ends badly."""
-
-    async def queued(*_: object) -> None:
-        VOYAGE.get().stage = "pool"
-
-    async def taken(*_: object) -> None:
-        VOYAGE.get().stage = "connect"
-
-    watching = aiohttp.TraceConfig()
-    watching.on_connection_queued_start.append(queued)
-    watching.on_connection_queued_end.append(taken)
-    return watching
 
 
 def _look(lost: "asyncio.Future[None]") -> None:

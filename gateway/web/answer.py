@@ -1,11 +1,13 @@
 """Answering a client: one upstream answer streamed, or one document sent. Bounded by a write deadline."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
+from aiohttp.http import StreamWriter
 
 from gateway.documents import replay_fields
 from gateway.errors import ClientGone, GatewayError
@@ -17,10 +19,36 @@ from gateway.receipt import Receipt
 # Sent in place of the web framework's own name and version.
 SERVER = "dezgo-gateway"
 
+_ID_BYTES, _FETCHED_BYTES = 16, 4_096
+
+
+class _Random:
+    """The system's random bytes, fetched some hundred ids at a time; none is given out twice."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._at = 0
+
+    def taken(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        if self._at + count > len(self._bytes):
+            self._bytes, self._at = secrets.token_bytes(_FETCHED_BYTES), 0
+        self._at += count
+        return self._bytes[self._at - count : self._at]
+
+
+_RANDOM = _Random()
+
 
 def new_request_id() -> str:
     """A fresh id: 128 random bits, never the client's own, since it also names the hold."""
-    return secrets.token_hex(16)
+    return _RANDOM.taken(_ID_BYTES).hex()
+
+
+class _Streamed(web.StreamResponse):
+    """An answer whose head waits for whoever sends it."""
+
+    _send_headers_immediately = False
 
 
 class HttpClient:
@@ -54,11 +82,7 @@ class HttpClient:
         """Stream `reply`. Raises ClientGone; what the reply's body raises gives the connection up and goes on."""
         self.response = response = self._head(reply, standing)
         try:
-            await self._in_time(response.prepare(self._request))
-            async for chunk in reply.body:
-                self._receipt.bytes_out += len(chunk)
-                await self._in_time(response.write(chunk))
-            await self._in_time(response.write_eof())
+            await self._stream(response, reply)
         except (ConnectionError, TimeoutError):
             self._give_up()
             raise ClientGone from None
@@ -67,8 +91,32 @@ class HttpClient:
             self._give_up()
             raise
 
+    async def _stream(self, response: web.StreamResponse, reply: Reply) -> None:
+        writer = await self._begun(response)
+        try:
+            async for chunk in reply.body:
+                self._receipt.bytes_out += len(chunk)
+                await writer.write(chunk, drain=False)
+                await self._taken(writer)
+        except GatewayError:
+            _send_head(writer)  # an answer that breaks off was one
+            raise
+        writer.set_eof()
+        await self._taken(writer)
+        await response.write_eof()
+
+    async def _taken(self, writer: StreamWriter) -> None:
+        """Wait until the client has taken most of what was written; at once where it is little."""
+        if self._request.protocol.writing_paused:
+            await self._in_time(writer.drain())
+
+    async def _begun(self, response: web.StreamResponse) -> StreamWriter:
+        """Let the head go with the body's first bytes when these are there already, else at the loop's next turn."""
+        writer = cast("StreamWriter", await response.prepare(self._request))
+        asyncio.get_running_loop().call_soon(_send_head, writer)
+        return writer
+
     def _head(self, reply: Reply, standing: Standing | None) -> web.StreamResponse:
-        response = web.StreamResponse(status=reply.status)
         fields = list(passed_back(reply))
         if standing is not None:
             fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
@@ -76,9 +124,7 @@ class HttpClient:
             fields += replay_fields(reply.reported)
             if reply.reported is not None and self._flavour is Flavour.DIRECT:
                 fields.append(("x-dezgo-job-amount-usd", reply.reported.usd()))
-        for name, value in (*fields, *self._extra):
-            response.headers[name] = value
-        response.headers["Server"] = SERVER
+        response = _Streamed(status=reply.status, headers=dict((*fields, *self._extra, ("Server", SERVER))))
         if reply.body_bytes is not None:
             response.content_length = reply.body_bytes
         elif self._request.version < HttpVersion11:
@@ -93,7 +139,8 @@ class HttpClient:
                 for name, value in (*self._extra, ("Server", SERVER)):
                     response.headers[name] = value
                 await self._in_time(response.prepare(self._request))
-            await self._in_time(response.write_eof())
+            if response is not self.response:  # else `answer` has sent it to its end
+                await self._in_time(response.write_eof())
         except (ConnectionError, TimeoutError):
             self._give_up()
         return response
@@ -106,6 +153,12 @@ class HttpClient:
         transport = self._request.transport
         if transport is not None:
             transport.abort()
+
+
+def _send_head(writer: StreamWriter) -> None:
+    """Send the head, unless it has left with the body's first bytes."""
+    with contextlib.suppress(ConnectionError):  # found again by whoever writes the body
+        writer.send_headers()
 
 
 def document(

@@ -88,7 +88,7 @@ def refuse_unclear(request: web.BaseRequest) -> None:
     codings = request.headers.getall("Transfer-Encoding", [])
     if codings and (request.version == HttpVersion10 or [coding.lower() for coding in codings] != ["chunked"]):
         raise BadHttp("the only transfer coding is chunked, and HTTP/1.0 has none")
-    if not all(value.isascii() for value in request.headers.values()):
+    if not "".join(request.headers.values()).isascii():
         raise BadHttp("a header field has other characters than ASCII ones")
     if any(not _HOST.fullmatch(host) for host in request.headers.getall("Host", [])):
         raise BadHttp("Host is no name and port")
@@ -121,6 +121,8 @@ async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, t
     share.grow_to(announced)
     _let_it_come(request)
     try:
+        if request.content.is_eof():  # all of it is here: nothing to wait for
+            return _whole(request, share, bytes_max)
         async with asyncio.timeout(timeout_s):
             return await _collect(request, share, bytes_max)
     except TimeoutError:
@@ -140,6 +142,14 @@ def _let_it_come(request: web.BaseRequest) -> None:
     """Answer `Expect: 100-continue`."""
     if expects_word(request) and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _whole(request: web.BaseRequest, share: Share, bytes_max: int) -> bytes:
+    body = request.content.read_nowait()
+    if len(body) > bytes_max:
+        raise BodyTooLarge(bytes_max)
+    share.grow_to(len(body))
+    return body
 
 
 async def _collect(request: web.BaseRequest, share: Share, bytes_max: int) -> bytes:

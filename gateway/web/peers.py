@@ -1,12 +1,18 @@
 """Peers: which address a request comes from, behind proxies of one's own. Only the log line is told. Pure."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from gateway.messages import Fields
 
 # A chain of more hops is not looked through.
 HOPS_MAX = 16
+
+_ADDRESSES_KEPT = 4_096
+
+# More than any address has: what is cut here is none either way.
+_ADDRESS_CHARACTERS_MAX = 64
 
 
 class Peers:
@@ -44,8 +50,13 @@ class Peers:
 
 
 def _read(text: str) -> IPv4Address | IPv6Address | None:
+    return _parsed(text.partition("%")[0][:_ADDRESS_CHARACTERS_MAX])
+
+
+@lru_cache(maxsize=_ADDRESSES_KEPT)
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text)
     except ValueError:
         return None
     return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address

@@ -83,17 +83,17 @@ class Store:
             LedgerUnavailable: no answer, or an error one. It may have run, unless the error says that it was not sent.
             LedgerPoisoned: the script found a stored value it cannot trust; it wrote nothing.
         """
-        rest: tuple[str | int, ...] = (len(keys), *keys, *args)
-        key = keys[0] if keys else None
+        words: tuple[str | int, ...] = ("EVALSHA", script.sha1, len(keys), *keys, *args)
+        key, replicated = keys[0] if keys else None, not script.reads_only
 
-        def send(verb: str, text: str) -> _Send:
-            words = (verb, text, *rest)
-            return lambda wire, asking: wire.script(words, replicated=not script.reads_only, asking=asking)
+        def send(wire: Wire, asking: bool) -> "asyncio.Future[Any]":  # noqa: FBT001 - as `_Send`
+            return wire.script(words, replicated=replicated, asking=asking)
 
         try:
-            answer = await self._ask(key, send("EVALSHA", script.sha1))
+            answer = await self._ask(key, send)
         except UnknownScriptError:
-            answer = await self._ask(key, send("EVAL", script.text))
+            words = ("EVAL", script.text, *words[2:])
+            answer = await self._ask(key, send)
         return cast("list[Any]", answer)
 
     async def call(self, *words: str | int) -> Any:

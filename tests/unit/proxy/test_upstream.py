@@ -232,3 +232,23 @@ async def test_an_upstream_that_is_not_started_or_closed_sends_nothing() -> None
         assert (await told(door, call())).ending == "upstream_unreachable connect"
         await door.close()
     assert fake.connections == 0
+
+
+async def test_a_connection_that_a_long_body_has_not_left_when_it_is_answered_is_not_used_again() -> None:
+    opened: list[asyncio.StreamWriter] = []
+
+    async def answers_the_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(413, body=b"too large"))
+        await writer.drain()
+
+    server = await asyncio.start_server(answers_the_head, "127.0.0.1", 0, limit=1024)
+    port = server.sockets[0].getsockname()[1]
+    async with server, upstream(f"http://127.0.0.1:{port}") as door:
+        for nth in (1, 2):
+            outcome = await told(door, call(body=bytes(64 * 1024 * 1024)))  # more than the buffers of a socket hold
+            assert (outcome.body, outcome.ending) == (b"too large", "whole")
+            assert len(opened) == nth
+        for writer in opened:
+            writer.transport.abort()
