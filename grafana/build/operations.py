@@ -110,7 +110,7 @@ _LEDGER = Row(
     (
         Panel(
             "timeseries", "Ledger errors", "Calls to the store without a usable answer. Calls are refused meanwhile.",
-            p.PER_SECOND, [_rate("ledger_errors_total", "code")], 6, empty=_QUIET,
+            p.PER_SECOND, [_rate("ledger_errors_total", "code")], 5, empty=_QUIET,
         ),
         Panel(
             "timeseries", "Ends not booked yet", "Under way, and of those on disk. A pile that grows needs a look.",
@@ -119,22 +119,22 @@ _LEDGER = Row(
                 Query(f"sum({_of('settles_under_way')})", "under way"),
                 Query(f"sum({_of('settles_on_disk')})", "on disk"),
             ],
-            6,
+            5,
         ),
         Panel(
             "timeseries", "Ends of holds", "By state and by how sure the charge is.", p.PER_SECOND,
-            [_rate("settlements_total", "state", "flag")], 6, stacked=True, empty="no calls",
+            [_rate("settlements_total", "state", "flag")], 5, stacked=True, empty="no calls",
         ),
         Panel(
-            "stat", "Troubles", "In the range; tenants that are closed now. Every one of these should be 0.", p.COUNT,
-            [
-                Query(f"max({_of('ledger_regressed_tenants')})", "tenants closed"),
-                _total("ledger_regressions_total", "losses found"),
-                _total("settles_given_up_total", "given up"),
-                _total("spool_faults_total", "spool faults"),
-                _total("mark_faults_total", "mark faults"),
-            ],
-            6, p.ANY_IS_BAD,
+            "timeseries", "Open holds", "Calls under way on all gateways, as the ledger knows them.", p.COUNT,
+            [Query("max by (tenant) (dezgo_gateway_holds_open)", "{{tenant}}")], 5, stacked=True,
+            empty="the ledger cannot be read",
+        ),
+        Panel(
+            "stat", "Oldest hold", "How long it is open. Calls end within `upstream.total_timeout_s`; older ones were "
+            "left by a gateway that died, and are booked `uncertain` at their deadline.", p.SECONDS,
+            [Query("max(dezgo_gateway_oldest_hold_seconds)", "oldest")], 4,
+            ((None, p.GREEN), (300, p.YELLOW), (600, p.RED)), "no hold is open",
         ),
     ),
 )  # fmt: skip
@@ -228,17 +228,28 @@ _PRICES = Row(
 )  # fmt: skip
 
 _GATEWAYS = Row(
-    "Gateways",
+    "Gateways and their troubles",
     6,
     (
         Panel(
             "table", "Versions", "What runs where.", p.COUNT,
-            [Query(f"max by (instance, version) ({_of('build_info')})", "running")], 12, empty="no gateway is scraped",
+            [Query(f"max by (instance, version) ({_of('build_info')})", "running")], 8, empty="no gateway is scraped",
+        ),
+        Panel(
+            "stat", "Troubles", "In the range; tenants that are closed now. Every one of these should be 0.", p.COUNT,
+            [
+                Query(f"max({_of('ledger_regressed_tenants')})", "tenants closed"),
+                _total("ledger_regressions_total", "losses found"),
+                _total("settles_given_up_total", "given up"),
+                _total("spool_faults_total", "spool faults"),
+                _total("mark_faults_total", "mark faults"),
+            ],
+            8, p.ANY_IS_BAD,
         ),
         Panel(
             "stat", "Not told", "Log lines that could not be written and requests that could not be counted.", p.COUNT,
             [_total("log_lines_dropped_total", "log lines"), _total("metrics_errors_total", "requests")],
-            12, p.ANY_IS_BAD,
+            8, p.ANY_IS_BAD,
         ),
     ),
 )  # fmt: skip

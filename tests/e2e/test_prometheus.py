@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from gateway.ledger.budget import Path as Payer
+from gateway.ledger.contract import HoldId
+from gateway.units import Credits, Flag
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.world import World
 from tests.prometheus.shown import Json, expressions, variables
@@ -36,9 +39,10 @@ async def traffic(here: World) -> None:
 
 @asynccontextmanager
 async def watched(make_world: MakeWorld, folder: Path) -> AsyncIterator[tuple[World, Prometheus]]:
-    """A gateway under traffic, and a Prometheus that has seen it long enough."""
+    """A gateway under traffic, with a hold that stays open, and a Prometheus that has seen it long enough."""
     program = need_tool("prometheus")
     async with make_world() as here, prometheus(program, folder, here.ops_url.removeprefix("http://")) as seen:
+        hold = await here.running.ledger.hold(Payer(here.tenant("rich")), Credits(1), hold_id=HoldId("0" * 24))
         calling = asyncio.create_task(traffic(here))
         try:
             async with asyncio.timeout(30):
@@ -49,6 +53,7 @@ async def watched(make_world: MakeWorld, folder: Path) -> AsyncIterator[tuple[Wo
         finally:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
+            await here.running.ledger.settle(hold, Credits.ZERO, Flag.CONFIRMED)
 
 
 async def _whole(seen: Prometheus) -> bool:

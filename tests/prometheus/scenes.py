@@ -64,6 +64,10 @@ def _plain(name: str, values: str) -> dict[str, str]:
     return {f'{name}{{instance="a:8081"}}': values}
 
 
+def _oldest(values: str) -> dict[str, str]:
+    return {'dezgo_gateway_oldest_hold_seconds{tenant="studio",instance="a:8081"}': values}
+
+
 def _foreign(values: str, instance: str = "a:8081") -> dict[str, str]:
     return {f'dezgo_gateway_upstream_foreign_credits_total{{instance="{instance}"}}': values}
 
@@ -180,6 +184,9 @@ LEDGER = (
           ({"tenant": "studio", "reason": "ledger_poisoned"},)),
     Scene("DezgoLedgerClosed", "it was repaired an hour ago", _refused("ledger_missing", "_x5 1x90"), "80m"),
     Scene("DezgoLedgerClosed", "the store is only away", _refused("ledger_unavailable", "0+1x60"), "25m"),
+    Scene("DezgoHoldLeftOpen", "one is open for a quarter of an hour", _oldest("0+60x15"), "15m",
+          ({"tenant": "studio"},)),
+    Scene("DezgoHoldLeftOpen", "each ends soon", _oldest("3 250 40 12x60"), "30m"),
     Scene("DezgoSpoolGrows", "ends pile up", _plain("dezgo_gateway_settles_on_disk", "0+4x60"), "30m", (ONE,)),
     Scene("DezgoSpoolGrows", "a few are under way", _plain("dezgo_gateway_settles_on_disk", "3 5 2 4x60"), "30m"),
     Scene("DezgoSpoolGrows", "a pile is worked off", _plain("dezgo_gateway_settles_on_disk", "900-10x60"), "30m"),
