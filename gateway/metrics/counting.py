@@ -76,13 +76,14 @@ OVERHEAD_S = _seconds("overhead_seconds", "Seconds a forwarded call took besides
 UNDER_WAY = _gauge("settles_under_way", "Ends of holds that are not booked yet.")
 ON_DISK = _gauge("settles_on_disk", "Ends of holds that wait on disk until the store takes them.")
 REGRESSED = _gauge("ledger_regressed_tenants", "Tenants with entries forgotten, and neither booked again nor accepted.")
+KEYS_AGE = _gauge("identity_keys_age_seconds", "Seconds since the oldest key set in hand was fetched; absent without.")
 BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
     *(SPOOL_FAULTS, MARK_FAULTS, REGRESSIONS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
     *STANDING_SERIES,
-    *(*ACCOUNT_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, BUILD),
+    *(*ACCOUNT_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, BUILD),
 )
 
 
@@ -192,6 +193,10 @@ class Metrics:
     def watch_store(self, *, up: Callable[[], bool]) -> None:
         """Read at every scrape whether the ledger's store answers."""
         self._readings[LEDGER_UP] = up
+
+    def watch_keys(self, *, age_s: Reading) -> None:
+        """Read at every scrape how old the identity providers' key sets are."""
+        self._readings[KEYS_AGE] = age_s
 
     def watch_account(self, account: SharedAccount, *, promised: Credits) -> None:
         """Read the shared account at every scrape, and what is `promised` to all tenants beside it."""

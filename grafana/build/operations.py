@@ -233,7 +233,7 @@ _GATEWAYS = Row(
     (
         Panel(
             "table", "Versions", "What runs where.", p.COUNT,
-            [Query(f"max by (instance, version) ({_of('build_info')})", "running")], 8, empty="no gateway is scraped",
+            [Query(f"max by (instance, version) ({_of('build_info')})", "running")], 6, empty="no gateway is scraped",
         ),
         Panel(
             "stat", "Troubles", "In the range; tenants that are closed now. Every one of these should be 0.", p.COUNT,
@@ -244,12 +244,17 @@ _GATEWAYS = Row(
                 _total("spool_faults_total", "spool faults"),
                 _total("mark_faults_total", "mark faults"),
             ],
-            8, p.ANY_IS_BAD,
+            6, p.ANY_IS_BAD,
         ),
         Panel(
             "stat", "Not told", "Log lines that could not be written and requests that could not be counted.", p.COUNT,
             [_total("log_lines_dropped_total", "log lines"), _total("metrics_errors_total", "requests")],
-            8, p.ANY_IS_BAD,
+            6, p.ANY_IS_BAD,
+        ),
+        Panel(
+            "stat", "Key sets", "Since the oldest key set of an identity provider was fetched. Red: it is not renewed.",
+            p.SECONDS, [Query(f"max({_of('identity_keys_age_seconds')})", "oldest")], 6,
+            ((None, p.GREEN), (600, p.YELLOW), (900, p.RED)), "no key sets are fetched",
         ),
     ),
 )  # fmt: skip

@@ -17,8 +17,8 @@ from tests.prometheus.test_rules import ALERTS, RECORDED, RULES
 from tests.servers.prometheus import Prometheus, prometheus
 from tests.tools import need_tool
 
-# Panels that have nothing to show while all is well, or of an upstream that does not tell.
-EMPTY_WHILE_WELL = {"operations: Ledger errors", "operations: Balance beside the charge"}
+# Panels that have nothing to show while all is well or no key sets are fetched; an upstream that does not tell.
+EMPTY_WHILE_WELL = {"operations: Ledger errors", "operations: Balance beside the charge", "operations: Key sets"}
 NOT_TOLD = {'max(dezgo_gateway_upstream_account_limit_credits{instance=~"$instance"})'}
 
 FAULTS = ("price:1.1", "charge:missing", "status:500", "cut:head", "price:0.9")
