@@ -8,6 +8,8 @@
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
+# `demo` also brings what the simulator draws with: --build-arg LOCK=demo
+ARG LOCK=runtime
 WORKDIR /src
 # Packages before sources: this layer is made anew only when a lock changes. Only wheels are taken, so nothing of a
 # package runs here; and pip works from the outside, so that /opt/gateway never holds an installer.
@@ -16,7 +18,7 @@ RUN python3 -m venv /opt/build \
  && python3 -m venv --without-pip /opt/gateway \
  && /opt/build/bin/pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements/build.lock \
  && /opt/build/bin/pip --python /opt/gateway/bin/python install --no-cache-dir --no-compile --only-binary :all: \
-      --require-hashes -r requirements/runtime.lock
+      --require-hashes -r requirements/${LOCK}.lock
 COPY pyproject.toml README.md ./
 COPY gateway ./gateway
 COPY config ./config

@@ -131,6 +131,7 @@ class App:
             who = verifier(self._settings.identity, self._settings.secrets.token_keys, store)
             await who.start()
             stack.push_async_callback(who.close)
+            self._metrics.watch_keys(age_s=who.keys_age_s)
             upstream = doors.upstream(self._settings, self._key)
             await upstream.start()
             stack.push_async_callback(upstream.close)

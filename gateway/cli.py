@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -91,21 +91,46 @@ def check(
 
 @app.command()
 def simulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8090,
     flavour: Annotated[str, typer.Option(help="direct or rapidapi.")] = "direct",
     key_env: Annotated[str, typer.Option(help="Environment variable with the key to expect.")] = "DEZGO_API_KEY",
     delay_s: Annotated[float, typer.Option(min=0, max=60, help="Scale of the simulated delays, seconds.")] = 0.3,
+    balance_usd: Annotated[int, typer.Option(min=0, max=1_000_000, help="USD on the direct account at first.")] = 10,
 ) -> None:
     """Run the simulated upstream alone, with its books at /_simulator/book."""
+    from decimal import Decimal
+
     from gateway.commands.serving import run
     from gateway.commands.showing import simulated
+    from gateway.simulator import SimulatorSettings
 
     key = os.environ.get(key_env, "")
     if not key:
         _wrong(f"set the variable {key_env} to the key the simulator shall expect")
     if flavour not in ("direct", "rapidapi"):
         _wrong("--flavour is direct or rapidapi")
-    _guarded(lambda: run(simulated(port=port, flavour=flavour, key=key, delay_s=delay_s)))
+    kind: Literal["direct", "rapidapi"] = "direct" if flavour == "direct" else "rapidapi"
+    settings = SimulatorSettings(
+        key=key, flavour=kind, delay_s=delay_s, balance_usd=Decimal(balance_usd), allow_header_faults=True
+    )
+    _guarded(lambda: run(simulated(settings, host=host, port=port)))
+
+
+@app.command()
+def traffic(
+    url: Annotated[str, typer.Option(help="The gateway to call.")] = "http://127.0.0.1:8080",
+    calls_per_s: Annotated[float, typer.Option(min=0.01, max=50, help="Calls a second of each tenant.")] = 0.8,
+    config: ConfigOption = None,
+) -> None:
+    """Call a gateway as all its tenants would, until Ctrl-C. For demonstrations: it spends their credits."""
+    from gateway.commands.serving import run
+    from gateway.commands.showing import send_traffic
+
+    settings = _settings(config)
+    if not settings.secrets.token_keys:
+        _wrong("tokens can only be made where an issuer has a shared secret")
+    _guarded(lambda: run(send_traffic(settings, url=url, calls_per_s=calls_per_s)))
 
 
 @app.command()

@@ -69,8 +69,7 @@ async def demo(*, port: int, ops_port: int, data_dir: Path = _DATA_DIR) -> Async
                 environment = _environment(running, simulator, tokens)
                 env_file = data_dir / "demo.env"
                 _write_private(env_file, "".join(f"{name}={value}\n" for name, value in environment.items()))
-                crowd = {tenant: _crowd(settings, tenant) for tenant in settings.tenants}
-                yield Demo(running, simulator, tokens, crowd, environment, _absolute(env_file))
+                yield Demo(running, simulator, tokens, crowd(settings), environment, _absolute(env_file))
     finally:
         await simulator.stop()
 
@@ -117,7 +116,12 @@ ledger:
 """
 
 
-def _crowd(settings: Settings, tenant: str) -> tuple[str, ...]:
+def crowd(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Tokens of many users of each tenant, in its teams."""
+    return {tenant: _users(settings, tenant) for tenant in settings.tenants}
+
+
+def _users(settings: Settings, tenant: str) -> tuple[str, ...]:
     teams = [*settings.tenants[tenant].teams, None]
     return tuple(
         token(settings, tenant, user=f"user{number}", team=teams[number % len(teams)]) for number in range(CROWD)

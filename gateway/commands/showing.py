@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from typing import Literal, cast
 
 from rich.console import Console
 
 from gateway.build import budget_book
 from gateway.commands.books import opened_store
-from gateway.commands.demo import demo, greeting
+from gateway.commands.demo import crowd, demo, greeting, token
 from gateway.commands.serving import until_signal
 from gateway.commands.traffic import Traffic, show
 from gateway.errors import LedgerPoisoned
@@ -25,24 +24,33 @@ async def show_demo(*, port: int, ops_port: int, traffic: bool) -> None:
         if not traffic:
             await until_signal()
             return
-        calls = Traffic(running.environment["GATEWAY_URL"], running.tokens, running.crowd)
-        tasks = [asyncio.create_task(calls.run()), asyncio.create_task(show(calls, console))]
-        stop = asyncio.create_task(until_signal())
-        # Whatever ends first, a signal or a fault, ends all three.
-        await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*tasks, stop):
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks)
+        await _shown(Traffic(running.environment["GATEWAY_URL"], running.tokens, running.crowd), console)
 
 
-async def simulated(*, port: int, flavour: str, key: str, delay_s: float) -> None:
+async def send_traffic(settings: Settings, *, url: str, calls_per_s: float) -> None:
+    """Call the gateway at `url` as every tenant of `settings`, until a signal; one that is away is tried again."""
+    tokens = {tenant: token(settings, tenant) for tenant in settings.tenants}
+    calls = Traffic(url.rstrip("/"), tokens, crowd(settings), calls_per_s=calls_per_s)
+    await _shown(calls, Console(highlight=False, soft_wrap=True))
+
+
+async def _shown(calls: Traffic, console: Console) -> None:
+    """Send and show until a signal."""
+    tasks = [asyncio.create_task(calls.run()), asyncio.create_task(show(calls, console))]
+    stop = asyncio.create_task(until_signal())
+    # Whatever ends first, a signal or a fault, ends all three.
+    await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+    for task in (*tasks, stop):
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks)
+
+
+async def simulated(settings: SimulatorSettings, *, host: str, port: int) -> None:
     """Run the simulator alone until a signal. Raises OSError when the port is taken."""
-    kind = cast("Literal['direct', 'rapidapi']", flavour)
-    settings = SimulatorSettings(key=key, flavour=kind, delay_s=delay_s, allow_header_faults=True)
-    simulator = await start_simulator(settings, port=port)
+    simulator = await start_simulator(settings, host, port)
     try:
-        Console(highlight=False).print(f"simulating {flavour} at {simulator.url}, books at /_simulator/book")
+        Console(highlight=False).print(f"simulating {settings.flavour} at {simulator.url}, books at /_simulator/book")
         await until_signal()
     finally:
         await simulator.stop()

@@ -128,6 +128,10 @@ class JwksSource:
             return SetState.NONE
         return SetState.STALE if self._is_overdue() else SetState.FRESH
 
+    def age_s(self) -> float | None:
+        """Seconds since the set in hand was asked for; None without one."""
+        return None if self._keys is None else self._clock() - self._fetched_s
+
     def in_hand(self) -> KeySet | None:
         """The set to judge by at once, or None when `current` must be awaited first."""
         if self._is_overdue() and (self.failure is None or self._may_begin()):

@@ -133,6 +133,11 @@ class Verifier:
         """How good each issuer's keys are; `none` means that none of its tokens can be judged."""
         return {issuer.name: _state(issuer) for issuer in self._issuers.values()}
 
+    def keys_age_s(self) -> float | None:
+        """Seconds since the oldest key set in hand was asked for; None where none was fetched."""
+        ages = [issuer.jwks.age_s() for issuer in self._issuers.values() if issuer.jwks is not None]
+        return max((age for age in ages if age is not None), default=None)
+
     def verify_cached(self, token: str) -> Principal | None:
         """The Principal of a token verified before and still valid; None means: ask `verify`. Never waits.
 

@@ -23,6 +23,7 @@ from gateway.ledger.budget import Balance, Budget, BudgetBook, Path
 from gateway.ledger.contract import KEPT_MS, Audit, End, Hold, HoldId, Settlement, State
 from gateway.ledger.layout import Layout, Layouts
 from gateway.ledger.marks import Marks
+from gateway.ledger.open_holds import OpenHolds, read_open_holds
 from gateway.ledger.recount import recount
 from gateway.ledger.repeating import Repeating
 from gateway.ledger.standing import Standing, Verdict, accept, standing_of
@@ -306,6 +307,10 @@ class RedisLedger:
     async def open_holds(self, tenant: str) -> int:
         """How many holds of the tenant are open."""
         return int(await self._store.call("ZCARD", keys.open_holds(tenant)))
+
+    async def holds_now(self, tenant: str) -> OpenHolds:
+        """How many holds of the tenant are open, and since when the oldest; raises as `balances`."""
+        return await read_open_holds(self._store, tenant, hold_ttl_ms=self._hold_ttl_ms)
 
     def _keys(self, tenant: str, hold_id: HoldId, places: str, once: str = "") -> list[str]:
         return [

@@ -5,12 +5,11 @@
 3. Nothing here may fail a request.
 """
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.core import HistogramMetricFamily, Metric
 
 from gateway import __version__
 from gateway.account.findings import Compared, Finding, Foreign
@@ -18,13 +17,16 @@ from gateway.account.guard import SharedAccount
 from gateway.errors import GatewayError
 from gateway.ledger.budget import Balance
 from gateway.ledger.contract import Settlement, State
+from gateway.ledger.open_holds import OpenHolds
 from gateway.metrics.account import ACCOUNT_SERIES, FOREIGN, MISMATCH, WEIGHED, account_readings
+from gateway.metrics.exposing import Shown, one, read, summed
 from gateway.metrics.series import PREFIX as PREFIX  # noqa: PLC0414 - handed on to whoever reads an exposition
 from gateway.metrics.series import Reading, Series
 from gateway.metrics.series import counter as _counter
 from gateway.metrics.series import credits as _credits
 from gateway.metrics.series import gauge as _gauge
 from gateway.metrics.series import seconds as _seconds
+from gateway.metrics.standings import STANDING_SERIES, Standings
 from gateway.metrics.tallies import OTHER, Closed, Spread, Tally
 from gateway.receipt import Receipt
 from gateway.units import Credits, Flag
@@ -32,9 +34,6 @@ from gateway.units import Credits, Flag
 # Seconds. An image takes from half a second to a minute; a refusal a few milliseconds.
 _LONG_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
 _SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-
-# Budgets shown in one scrape; each is up to five series.
-BALANCES_MAX = 2_000
 
 # The state of a hold the store had lost, and whose charge was booked all the same.
 RECOVERED = "recovered"
@@ -74,22 +73,17 @@ REQUEST_S = _seconds("request_duration_seconds", "Seconds from arrival to end.",
 UPSTREAM_S = _seconds("upstream_duration_seconds", "Seconds the upstream took.", _LONG_S, "method")
 HOLD_S = _seconds("hold_duration_seconds", "Seconds a hold took.", _SHORT_S)
 OVERHEAD_S = _seconds("overhead_seconds", "Seconds a forwarded call took besides the upstream's.", _SHORT_S)
-LIMIT = _gauge("budget_limit_credits", "Limit of a budget, its live grants included.", "tenant", "budget")
-GRANTED = _gauge("budget_granted_credits", "Live grants of a budget.", "tenant", "budget")
-SPENT = _gauge("budget_spent_credits", "Settled credits of a budget's window.", "tenant", "budget")
-HELD = _gauge("budget_held_credits", "Credits of a budget's open holds.", "tenant", "budget")
-REMAINING = _gauge("budget_remaining_credits", "Credits a budget can still hold.", "tenant", "budget")
-RESET = _gauge("budget_reset_seconds", "Seconds until a budget begins anew; absent if never.", "tenant", "budget")
 UNDER_WAY = _gauge("settles_under_way", "Ends of holds that are not booked yet.")
 ON_DISK = _gauge("settles_on_disk", "Ends of holds that wait on disk until the store takes them.")
 REGRESSED = _gauge("ledger_regressed_tenants", "Tenants with entries forgotten, and neither booked again nor accepted.")
+KEYS_AGE = _gauge("identity_keys_age_seconds", "Seconds since the oldest key set in hand was fetched; absent without.")
 BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
     *(SPOOL_FAULTS, MARK_FAULTS, REGRESSIONS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
-    *(LIMIT, GRANTED, SPENT, HELD, REMAINING, RESET),
-    *(*ACCOUNT_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, BUILD),
+    *STANDING_SERIES,
+    *(*ACCOUNT_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, BUILD),
 )
 
 
@@ -122,10 +116,10 @@ class Metrics:
             for series in CATALOGUE
             if series.kind == "histogram"
         }
-        self._balances: dict[tuple[str, str], Balance] = {}
+        self._standings = Standings(self.shows)
         self._readings: dict[Series, Reading] = {}
         self._registry = CollectorRegistry()
-        self._registry.register(_Shown(self._families))
+        self._registry.register(Shown(self._families))
 
     def record(self, receipt: Receipt) -> None:
         """Count one request. Never raises."""
@@ -166,17 +160,15 @@ class Metrics:
         """Whether `tenant` is shown under its own name, now or as soon as something of it is counted."""
         return self._tenant(tenant) == tenant
 
-    def set_balances(self, balances: Iterable[tuple[str, Balance]]) -> None:
-        """Show these budgets (tenant, balance) from now on, and no others.
+    def set_balances(
+        self, balances: Iterable[tuple[str, Balance]], holds: Mapping[str, OpenHolds] = MappingProxyType({})
+    ) -> None:
+        """Show these budgets (tenant, balance), and open holds by tenant, from now on, and no others.
 
-        None at all, when the ledger cannot be read: no number is better than an old one. Budgets of tenants that
-        are not shown apart are left out: they cannot be added up.
+        None at all, when the ledger cannot be read: no number is better than an old one. Tenants that are not shown
+        apart are left out: their budgets cannot be added up.
         """
-        shown: dict[tuple[str, str], Balance] = {}
-        for tenant, balance in balances:
-            if len(shown) < BALANCES_MAX and self._tenant(tenant) == tenant:
-                shown[tenant, balance.budget.name] = balance
-        self._balances = shown
+        self._standings.set(balances, holds)
 
     def watch(
         self,
@@ -201,6 +193,10 @@ class Metrics:
     def watch_store(self, *, up: Callable[[], bool]) -> None:
         """Read at every scrape whether the ledger's store answers."""
         self._readings[LEDGER_UP] = up
+
+    def watch_keys(self, *, age_s: Reading) -> None:
+        """Read at every scrape how old the identity providers' key sets are."""
+        self._readings[KEYS_AGE] = age_s
 
     def watch_account(self, account: SharedAccount, *, promised: Credits) -> None:
         """Read the shared account at every scrape, and what is `promised` to all tenants beside it."""
@@ -271,72 +267,16 @@ class Metrics:
 
     def _families(self) -> Iterator[Metric]:
         for series, tally in self._tallies.items():
-            yield _summed(series, tally.shown())
+            yield summed(series, tally.shown())
         for series, spread in self._spreads.items():
             family = HistogramMetricFamily(series.name, series.says, labels=series.labels)
             for labels, buckets, total in spread.shown():
                 family.add_metric(labels, buckets, total)
             yield family
-        yield from self._budgets()
+        yield from self._standings.families()
         for series, reading in self._readings.items():
-            yield _read(series, reading)
-        yield _one(BUILD, 1.0, __version__)
-
-    def _budgets(self) -> Iterator[Metric]:
-        ways: dict[Series, Callable[[Balance], float | None]] = {
-            LIMIT: lambda balance: balance.limit.as_number(),
-            GRANTED: lambda balance: balance.granted.as_number(),
-            SPENT: lambda balance: balance.spent.as_number(),
-            HELD: lambda balance: balance.held.as_number(),
-            REMAINING: lambda balance: balance.remaining.as_number(),
-            RESET: lambda balance: balance.reset_s,
-        }
-        balances = self._balances
-        for series, way in ways.items():
-            family = GaugeMetricFamily(series.name, series.says, labels=series.labels)
-            for labels, balance in balances.items():
-                value = way(balance)
-                if value is not None:
-                    family.add_metric(labels, value)
-            yield family
-
-
-class _Shown(Collector):
-    """Hands the registry what there is to show, when it asks."""
-
-    def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
-        self._families = families
-
-    def describe(self) -> tuple[Metric, ...]:
-        """Nothing beforehand: registering must not collect."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        """Everything as it stands."""
-        return self._families()
-
-
-def _summed(series: Series, sums: Iterable[tuple[tuple[str, ...], float]]) -> CounterMetricFamily:
-    family = CounterMetricFamily(series.name, series.says, labels=series.labels)
-    for labels, value in sums:
-        family.add_metric(labels, value)
-    return family
-
-
-def _read(series: Series, reading: Reading) -> Metric:
-    """What `reading` says now; a series without a value when it fails or says nothing."""
-    value = None
-    with contextlib.suppress(Exception):  # one reading that fails must not cost the whole scrape
-        value = reading()
-    if value is None:
-        return Metric(series.name.removesuffix("_total"), series.says, series.kind)
-    return _summed(series, [((), value)]) if series.kind == "counter" else _one(series, value)
-
-
-def _one(series: Series, value: float, *labels: str) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(series.name, series.says, labels=series.labels)
-    family.add_metric(labels, value)
-    return family
+            yield read(series, reading)
+        yield one(BUILD, 1.0, __version__)
 
 
 def _reasons(kind: type[GatewayError]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from gateway.errors import GatewayError
 from gateway.ledger.budget import Balance, BudgetBook, Path
+from gateway.ledger.open_holds import OpenHolds
 from gateway.metrics.counting import Metrics
 
 # The money gauges of a scrape wait no longer for the ledger than this.
@@ -19,13 +20,24 @@ class Reading(Protocol):
         """See `Ledger.balances`."""
         ...
 
+    async def holds_now(self, tenant: str) -> OpenHolds:
+        """How many holds of the tenant are open, and since when the oldest."""
+        ...
+
 
 async def refresh(ledger: Reading, book: BudgetBook, metrics: Metrics) -> None:
-    """Read the balances of the tenants shown apart, and of their teams: the money gauges come from the ledger."""
+    """Read the balances of the tenants shown apart, and of their teams: the money gauges come from the ledger.
+
+    Balances first: open holds are left out when there is no time for both.
+    """
     found: list[tuple[str, Balance]] = []
+    holds: dict[str, OpenHolds] = {}
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(REFRESH_WITHIN_S):
             for path in filter(lambda path: metrics.shows(path.tenant), book.shared_paths):
                 with contextlib.suppress(GatewayError):
                     found += [(path.tenant, balance) for balance in await ledger.balances(path)]
-    metrics.set_balances(found)
+            for tenant in filter(metrics.shows, book.tenants):
+                with contextlib.suppress(GatewayError):
+                    holds[tenant] = await ledger.holds_now(tenant)
+    metrics.set_balances(found, holds)

@@ -7,6 +7,7 @@ import pytest
 from gateway.errors import HoldClosed
 from gateway.ledger.budget import Path
 from gateway.ledger.contract import Hold, HoldId, Ledger, Settlement, State
+from gateway.ledger.open_holds import OpenHolds
 from gateway.units import Credits, Flag
 from tests.contract.keepers import Keeper, StoreKeeper, assert_clean, book, swept
 
@@ -151,6 +152,24 @@ async def test_a_sweep_racing_a_settle_ends_at_the_true_charge_whoever_comes_fir
     await asyncio.gather(*mixed)
     assert await stands(ledger, keeper) == {(120, 0)}
     assert (await assert_clean(ledger, keeper.tenant)).spent == Credits(120)
+
+
+async def test_those_who_watch_are_told_how_many_holds_are_open_and_since_when_the_oldest(
+    on_store: StoreKeeper,
+) -> None:
+    ledger = await on_store.ledger(book(on_store.tenant), hold_ttl_ms=60_000)
+    where = Path(on_store.tenant, "ads", "ann")
+    assert await ledger.holds_now(on_store.tenant) == OpenHolds(0, None)
+    first, second = [await ledger.hold(where, Credits(1), hold_id=HoldId(f"h{n}")) for n in range(2)]
+    made_ms = first.deadline_ms - 60_000
+    await on_store.past(made_ms + 50)
+    found = await ledger.holds_now(on_store.tenant)
+    assert found.count == 2
+    assert found.oldest_ms is not None
+    assert 50 <= found.oldest_ms < 60_000
+    await ledger.settle(first, Credits(1), Flag.CONFIRMED)
+    await ledger.settle(second, Credits(1), Flag.CONFIRMED)
+    assert await ledger.holds_now(on_store.tenant) == OpenHolds(0, None)
 
 
 async def test_the_list_of_open_holds_tells_how_many_are_open(on_store: StoreKeeper) -> None:

@@ -60,7 +60,7 @@ SHIPPED = load_settings(ROOT / "config", {}, require_secrets=False)
 
 
 def test_both_stages_stand_on_the_same_base_so_that_the_links_of_the_environment_hold() -> None:
-    (base,) = _of(_instructions(), "ARG")
+    base = _of(_instructions(), "ARG")[0]
     assert re.fullmatch(r"BASE=docker\.io/library/python:3\.11-slim(-\w+)?", base)
     assert _of(BUILD, "FROM") == ["${BASE} AS build"]
     assert _of(LAST, "FROM") == ["${BASE}"]
@@ -80,7 +80,12 @@ def test_every_package_is_installed_by_its_hash_and_as_a_wheel() -> None:
         own = command.endswith("/wheels/*.whl")
         needed = ("--no-deps", "--no-index") if own else ("--require-hashes", "--only-binary :all:")
         assert all(flag in command for flag in needed), command
-        assert own or re.search(r" -r requirements/(runtime|build)\.lock$", command), command
+        assert own or re.search(r" -r requirements/(\$\{LOCK\}|build)\.lock$", command), command
+
+
+def test_the_gateway_alone_is_what_is_built_unless_the_demo_is_asked_for() -> None:
+    assert _of(BUILD, "ARG") == ["LOCK=runtime"]
+    assert {"runtime.lock", "demo.lock"} <= {path.name for path in (ROOT / "requirements").glob("*.lock")}
 
 
 def test_the_wheel_is_built_with_what_the_lock_names_and_nothing_fetched() -> None:

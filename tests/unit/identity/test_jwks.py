@@ -197,6 +197,24 @@ async def test_a_set_is_as_old_as_the_question_it_answers(house: House) -> None:
     assert house.source.state() == SetState.STALE
 
 
+async def test_the_age_of_a_key_set_grows_while_its_provider_is_away_and_starts_anew_with_a_good_fetch(
+    house: House,
+) -> None:
+    assert house.verifier.keys_age_s() is None
+    await house.verify(OLD)
+    assert house.verifier.keys_age_s() == 0
+    good, house.provider.answer = house.provider.answer, FetchFailed("timeout")
+    house.clock.now += 900
+    await house.verify(OLD)
+    await settled(house)
+    assert house.verifier.keys_age_s() == 900
+    house.provider.answer = good
+    house.clock.now += 60
+    await house.verify(OLD)
+    await settled(house)
+    assert house.verifier.keys_age_s() == 0
+
+
 async def test_a_fetch_that_never_ends_is_ended_by_its_deadline() -> None:
     provider = Provider(OLD)
     provider.gate.clear()

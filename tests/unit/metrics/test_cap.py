@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.ledger.budget import Balance, BudgetBook, Path, Rule, TenantBudgets
 from gateway.ledger.memory import MemoryLedger
+from gateway.ledger.open_holds import OpenHolds
 from gateway.ledger.window import Every, Window
 from gateway.metrics.counting import Metrics
 from gateway.metrics.refreshing import refresh
@@ -23,10 +24,15 @@ class Counting:
     def __init__(self, inner: MemoryLedger) -> None:
         self._inner = inner
         self.read: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
 
     async def balances(self, path: Path) -> tuple[Balance, ...]:
         self.read[path.tenant] += 1
         return await self._inner.balances(path)
+
+    async def holds_now(self, tenant: str) -> OpenHolds:
+        self.asked[tenant] += 1
+        return OpenHolds(2, 1_500)
 
 
 def charged(tenant: str) -> Receipt:
@@ -41,7 +47,7 @@ async def test_a_scrape_of_a_hundred_thousand_tenants_shows_the_first_and_sums_t
     metrics = Metrics(methods=("text2image",), routes=("text2image",), tenants=book.tenants, tenants_max=SHOWN)
     ledger: Any = Counting(MemoryLedger(book, hold_ttl_ms=60_000, clock_ms=lambda: 1_800_000_000_000))
     await refresh(ledger, book, metrics)
-    assert set(ledger.read) == set(NAMES[:SHOWN])
+    assert set(ledger.read) == set(ledger.asked) == set(NAMES[:SHOWN])
     for name in (*NAMES[:1000], *NAMES[-1000:]):
         metrics.record(charged(name))
     text = metrics.render()[0].decode()

@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +16,10 @@ from gateway.account.findings import Compared
 from gateway.account.guard import SharedAccount
 from gateway.ledger.budget import Balance, Budget
 from gateway.ledger.contract import HoldId, Settlement, State
+from gateway.ledger.open_holds import OpenHolds
 from gateway.ledger.window import Every, Span, Window
 from gateway.messages import Account
-from gateway.metrics.counting import BALANCES_MAX, CATALOGUE, PREFIX, Metrics
+from gateway.metrics.counting import CATALOGUE, PREFIX, Metrics
 from gateway.metrics.tallies import Closed, Spread, Tally
 from gateway.pricing.charge import Outcome
 from gateway.receipt import Receipt
@@ -257,40 +257,6 @@ def test_a_closed_set_lets_in_only_what_it_has_room_for() -> None:
     assert closed(None, absent="-") == "-"
 
 
-# --- budgets ------------------------------------------------------------------------------------------------
-
-
-def test_budgets_are_shown_as_the_ledger_last_said_and_gone_when_it_says_nothing() -> None:
-    shown = metrics()
-    shown.set_balances([("acme", balance()), ("acme", replace(balance(spent=2_500), granted=Credits(7_500)))])
-    found = samples(shown)
-    labels = ("tenant/day", "acme")
-    values = {name: found[f"budget_{name}", labels] for name in ("limit_credits", "spent_credits", "held_credits")}
-    assert values == {"limit_credits": 107.5, "spent_credits": 2.5, "held_credits": 19}
-    assert (found["budget_granted_credits", labels], found["budget_remaining_credits", labels]) == (7.5, 86)
-    assert found["budget_reset_seconds", labels] == 6
-    shown.set_balances([])
-    assert not [name for name, _ in samples(shown) if name.startswith("budget_")]
-
-
-def test_a_budget_that_never_resets_has_no_reset_and_nothing_is_infinite() -> None:
-    shown = metrics()
-    shown.set_balances([("acme", balance("tenant/total", every=Every.TOTAL))])
-    shown.record(REFUSED)
-    assert not [name for name, _ in samples(shown) if name == "budget_reset_seconds"]
-    values = [line.rsplit(" ", 1)[1] for line in shown.render()[0].decode().splitlines() if not line.startswith("#")]
-    assert not {"+Inf", "-Inf", "NaN"} & set(values)
-
-
-def test_budgets_in_one_scrape_are_bounded_and_those_of_unshown_tenants_left_out() -> None:
-    shown = metrics(tenants_max=1)
-    shown.set_balances([("acme", balance(f"each:{number}/day")) for number in range(BALANCES_MAX + 5)])
-    shown.set_balances([*((t, balance()) for t in ("acme", "late")), *(("acme", balance(f"{n}")) for n in range(3000))])
-    found = Counter(name for name, _ in samples(shown))
-    assert found["budget_limit_credits"] == BALANCES_MAX
-    assert ("budget_limit_credits", ("tenant/day", "late")) not in samples(shown)
-
-
 # --- the exposition -----------------------------------------------------------------------------------------
 
 
@@ -303,8 +269,9 @@ def full() -> Metrics:
     shown.watch_account(account, promised=Credits.whole(3))
     shown.record(replace(REFUSED, reason="ledger_unavailable", code="oom"))
     shown.settled(Settlement(HoldId("4f2a"), State.EXPIRED, Credits.whole(19), Flag.UNCERTAIN, applied=True))
-    shown.set_balances([("acme", balance())])
+    shown.set_balances([("acme", balance())], {"acme": OpenHolds(1, 2_500)})
     shown.watch_store(up=lambda: True)
+    shown.watch_keys(age_s=lambda: 12.0)
     shown.watch(settles_under_way=lambda: 3, settles_on_disk=lambda: 2, log_lines_dropped=lambda: 4)
     return shown
 

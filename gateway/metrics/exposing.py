@@ -1,0 +1,56 @@
+"""Exposing: series and values -> what prometheus_client writes. Knows nothing of what they mean."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.metrics.series import Reading, Series
+
+
+class Shown(Collector):
+    """Hands the registry what there is to show, when it asks."""
+
+    def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
+        self._families = families
+
+    def describe(self) -> tuple[Metric, ...]:
+        """Nothing beforehand: registering must not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything as it stands."""
+        return self._families()
+
+
+def summed(series: Series, sums: Iterable[tuple[tuple[str, ...], float]]) -> CounterMetricFamily:
+    """A counter and its sums by label values."""
+    family = CounterMetricFamily(series.name, series.says, labels=series.labels)
+    for labels, value in sums:
+        family.add_metric(labels, value)
+    return family
+
+
+def gauged(series: Series, values: Iterable[tuple[tuple[str, ...], float | None]]) -> GaugeMetricFamily:
+    """A gauge and its values by label values; those that are None are left out."""
+    family = GaugeMetricFamily(series.name, series.says, labels=series.labels)
+    for labels, value in values:
+        if value is not None:
+            family.add_metric(labels, value)
+    return family
+
+
+def read(series: Series, reading: Reading) -> Metric:
+    """What `reading` says now; a series without a value when it fails or says nothing."""
+    value = None
+    with contextlib.suppress(Exception):  # one reading that fails must not cost the whole scrape
+        value = reading()
+    if value is None:
+        return Metric(series.name.removesuffix("_total"), series.says, series.kind)
+    return summed(series, [((), value)]) if series.kind == "counter" else one(series, value)
+
+
+def one(series: Series, value: float, *labels: str) -> GaugeMetricFamily:
+    """A gauge with one value."""
+    return gauged(series, [(labels, value)])

@@ -1,0 +1,1 @@
+"""Dashboards, and the script that makes them."""

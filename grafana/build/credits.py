@@ -1,0 +1,156 @@
+"""The view Credits: who spends what, on what, and how long it lasts."""
+
+from grafana.build import panels as p
+from grafana.build.panels import Panel, Query, Row, View
+
+_CHARGED = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant"}'
+_REFUSED = 'dezgo_gateway_refusals_total{tenant=~"$tenant"}'
+_SPENT = f"sum(increase({_CHARGED}[$__range])) or vector(0)"
+_UNSURE = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant", flag!="confirmed"}'
+
+
+def _budget(what: str) -> str:
+    return f'max by (tenant, budget) (dezgo_gateway_budget_{what}{{tenant=~"$tenant"}})'
+
+
+_GLANCE = Row(
+    "At a glance",
+    4,
+    (
+        Panel(
+            "stat", "Spent", "Credits charged to the chosen tenants in the chosen range.", p.CREDITS,
+            [Query(_SPENT, "spent")], 4,
+        ),
+        Panel(
+            "stat", "Spent in USD", "The same at the price of a credit that is typed in above.", p.USD,
+            [Query(f"({_SPENT}) * $usd_per_credit", "spent")], 4,
+        ),
+        Panel(
+            "stat", "Pace", "Credits an hour, at the moment.", p.CREDITS_PER_HOUR,
+            [Query(f"sum(rate({_CHARGED}[$__rate_interval])) * 3600", "pace")], 4, empty="no calls",
+        ),
+        Panel(
+            "stat", "Held now",
+            "Credits that calls under way have set aside: of each tenant, what its fullest budget says.",
+            p.CREDITS,
+            [Query('sum(max by (tenant) (dezgo_gateway_budget_held_credits{tenant=~"$tenant"})) or vector(0)', "held")],
+            4,
+        ),
+        Panel(
+            "stat", "Not proven",
+            "Credits in the range that were booked without the upstream's word: `uncertain` and `unconfirmed`.",
+            p.CREDITS, [Query(f"sum(increase({_UNSURE}[$__range])) or vector(0)", "not proven")], 4, p.ANY_IS_ODD,
+        ),
+        Panel(
+            "stat", "Refused", "Requests in the range that ended in an error of the gateway's.", p.COUNT,
+            [Query(f"sum(increase({_REFUSED}[$__range])) or vector(0)", "refused")], 4, p.ANY_IS_ODD,
+        ),
+    ),
+)  # fmt: skip
+
+_BUDGETS = Row(
+    "Budgets",
+    10,
+    (
+        Panel(
+            "bargauge", "Used", "Spent and held, of the limit. Yellow from 80 %, orange from 95 %, red when empty.",
+            p.SHARE,
+            [Query('tenant_budget:dezgo_gateway_budget_used:ratio{tenant=~"$tenant"}', "{{tenant}} {{budget}}")],
+            9, p.BUDGET, "no budgets: the ledger cannot be read",
+        ),
+        Panel(
+            "table", "Limits and what is left of them",
+            "One line a budget. `ends in` is the rest of its window, absent where it never begins anew; `empty at` is "
+            "when it runs out at the pace of the last hour, absent where nothing is spent.",
+            p.CREDITS,
+            [
+                Query(_budget("limit_credits"), "limit"),
+                Query(_budget("spent_credits"), "spent"),
+                Query(_budget("held_credits"), "held"),
+                Query(_budget("remaining_credits"), "left"),
+                Query(_budget("reset_seconds"), "ends in"),
+                Query(
+                    '(time() + tenant_budget:dezgo_gateway_budget_empty:seconds{tenant=~"$tenant"}) * 1000', "empty at"
+                ),
+            ],
+            15, empty="no budgets: the ledger cannot be read", units={"ends in": p.SECONDS, "empty at": p.WHEN},
+        ),
+    ),
+)  # fmt: skip
+
+_BURN_DOWN = Row(
+    "Burn-down",
+    8,
+    (
+        Panel(
+            "timeseries", "Left", "What each budget can still bear; it jumps up when a window begins anew.", p.CREDITS,
+            [
+                Query(
+                    'tenant_budget:dezgo_gateway_budget_remaining_credits:min{tenant=~"$tenant"}',
+                    "{{tenant}} {{budget}}",
+                )
+            ],
+            empty="no budgets: the ledger cannot be read",
+        ),
+        Panel(
+            "timeseries", "Used", "Spent and held, of the limit. The dashed lines are where tenants are told.", p.SHARE,
+            [Query('tenant_budget:dezgo_gateway_budget_used:ratio{tenant=~"$tenant"}', "{{tenant}} {{budget}}")],
+            12, p.BUDGET, "no budgets: the ledger cannot be read",
+        ),
+    ),
+)  # fmt: skip
+
+_WHERE = Row(
+    "Where it goes",
+    8,
+    (
+        Panel(
+            "timeseries", "Pace by tenant", "Credits an hour that were charged.", p.CREDITS_PER_HOUR,
+            [Query(f"sum by (tenant) (rate({_CHARGED}[$__rate_interval])) * 3600", "{{tenant}}")], 9, stacked=True,
+        ),
+        Panel(
+            "timeseries", "Pace by method", "Credits an hour that were charged.", p.CREDITS_PER_HOUR,
+            [Query(f"sum by (method) (rate({_CHARGED}[$__rate_interval])) * 3600", "{{method}}")], 9, stacked=True,
+        ),
+        Panel(
+            "bargauge", "Dearest", "The ten dearest pairs of tenant and method in the range.", p.CREDITS,
+            [
+                Query(
+                    f"topk(10, sum by (tenant, method) (increase({_CHARGED}[$__range])))", "{{tenant}} {{method}}"
+                )
+            ],
+            6,
+        ),
+    ),
+)  # fmt: skip
+
+_REFUSALS = Row(
+    "Refusals",
+    8,
+    (
+        Panel(
+            "timeseries", "Refusals by reason", "Reasons are explained in the README's table of errors.", p.PER_SECOND,
+            [Query(f"sum by (reason) (rate({_REFUSED}[$__rate_interval]))", "{{reason}}")], stacked=True,
+            empty="nothing was refused",
+        ),
+        Panel(
+            "table", "Who was refused, and why", "Requests in the range. `none` is a caller without a valid token.",
+            p.COUNT,
+            [Query(f"sort_desc(sum by (tenant, reason) (increase({_REFUSED}[$__range])) > 0)", "refused")],
+            empty="nothing was refused",
+        ),
+    ),
+)  # fmt: skip
+
+VIEW = View(
+    "dezgo-credits",
+    "Dezgo: Credits",
+    "Who spends what, on what, how much is left and how long it lasts. For the people who pay.",
+    "now-24h",
+    (
+        p.labels_of("tenant", "Tenant", "dezgo_gateway_budget_limit_credits", "tenant", many=True),
+        p.number("usd_per_credit", "USD per credit", "0.0001"),
+    ),
+    ("dezgo-tenant", "One tenant", "${tenant:queryparam}"),
+    (_GLANCE, _BUDGETS, _BURN_DOWN, _WHERE, _REFUSALS),
+)

@@ -1,0 +1,124 @@
+"""The view Tenant: one team's own page."""
+
+from grafana.build import panels as p
+from grafana.build.panels import Panel, Query, Row, View
+
+_CHARGED = 'dezgo_gateway_credits_charged_total{tenant="$tenant"}'
+_REFUSED = 'dezgo_gateway_refusals_total{tenant="$tenant"}'
+_NONE = "no budgets: the ledger cannot be read"
+_UPSTREAM = "dezgo_gateway_upstream_duration_seconds_bucket"
+_WHOLE = 'dezgo_gateway_request_duration_seconds_bucket{outcome="served"}'
+
+
+def _slow(metric: str) -> list[Query]:
+    rates = f"sum by (le, method) (rate({metric}[$__rate_interval]))"
+    return [Query(f"histogram_quantile(0.95, {rates})", "{{method}}")]
+
+
+_NOW = Row(
+    "Now",
+    6,
+    (
+        Panel(
+            "stat", "Left", "What each budget can still bear.", p.CREDITS,
+            [Query('tenant_budget:dezgo_gateway_budget_remaining_credits:min{tenant="$tenant"}', "{{budget}}")],
+            6, empty=_NONE,
+        ),
+        Panel(
+            "bargauge", "Used", "Spent and held, of the limit. Yellow from 80 %, orange from 95 %, red when empty.",
+            p.SHARE, [Query('tenant_budget:dezgo_gateway_budget_used:ratio{tenant="$tenant"}', "{{budget}}")],
+            6, p.BUDGET, _NONE,
+        ),
+        Panel(
+            "stat", "Begins anew in", "The rest of each window. Budgets that never begin anew are not here.", p.SECONDS,
+            [Query('max by (budget) (dezgo_gateway_budget_reset_seconds{tenant="$tenant"})', "{{budget}}")],
+            6, empty="never",
+        ),
+        Panel(
+            "stat", "Empty in", "How long each budget lasts at the pace of the last hour.", p.SECONDS,
+            [Query('tenant_budget:dezgo_gateway_budget_empty:seconds{tenant="$tenant"}', "{{budget}}")],
+            6, p.TO_EMPTY, "nothing is spent",
+        ),
+    ),
+)  # fmt: skip
+
+_WINDOW = Row(
+    "This window",
+    8,
+    (
+        Panel(
+            "timeseries", "Left", "What each budget can still bear; it jumps up when a window begins anew.", p.CREDITS,
+            [Query('tenant_budget:dezgo_gateway_budget_remaining_credits:min{tenant="$tenant"}', "{{budget}}")],
+            empty=_NONE,
+        ),
+        Panel(
+            "timeseries", "Used", "Spent and held, of the limit. The dashed lines are where you are told.", p.SHARE,
+            [Query('tenant_budget:dezgo_gateway_budget_used:ratio{tenant="$tenant"}', "{{budget}}")],
+            12, p.BUDGET, _NONE,
+        ),
+    ),
+)  # fmt: skip
+
+_SPENT = Row(
+    "What it is spent on",
+    8,
+    (
+        Panel(
+            "timeseries", "Pace by method", "Credits an hour that were charged.", p.CREDITS_PER_HOUR,
+            [Query(f"sum by (method) (rate({_CHARGED}[$__rate_interval])) * 3600", "{{method}}")], 9, stacked=True,
+        ),
+        Panel(
+            "bargauge", "Spent by method", "Credits charged in the range, the dearest first.", p.CREDITS,
+            [Query(f"sort_desc(sum by (method) (increase({_CHARGED}[$__range])))", "{{method}}")], 8,
+        ),
+        Panel(
+            "bargauge", "How sure it is",
+            "Credits in the range by flag. All but `confirmed` were booked without the upstream's word; operators can "
+            "list and refund them.",
+            p.CREDITS, [Query(f"sum by (flag) (increase({_CHARGED}[$__range]))", "{{flag}}")], 7,
+        ),
+    ),
+)  # fmt: skip
+
+_SLOW = Row(
+    "How long it takes",
+    8,
+    (
+        Panel(
+            "timeseries", "Whole call, 95th percentile",
+            "Of twenty served calls, nineteen took less. Counted over all tenants: methods differ, tenants do not.",
+            p.SECONDS, _slow(_WHOLE), empty="no calls",
+        ),
+        Panel(
+            "timeseries", "Upstream, 95th percentile", "The upstream's share of that, over all tenants.", p.SECONDS,
+            _slow(_UPSTREAM), empty="no calls",
+        ),
+    ),
+)  # fmt: skip
+
+_REFUSALS = Row(
+    "Refusals",
+    8,
+    (
+        Panel(
+            "timeseries", "Refusals by reason", "Reasons are explained in the README's table of errors.", p.PER_SECOND,
+            [Query(f"sum by (reason) (rate({_REFUSED}[$__rate_interval]))", "{{reason}}")], stacked=True,
+            empty="nothing was refused",
+        ),
+        Panel(
+            "bargauge", "Refused by reason", "Requests in the range.", p.COUNT,
+            [Query(f"sort_desc(sum by (reason) (increase({_REFUSED}[$__range])) > 0)", "{{reason}}")],
+            empty="nothing was refused",
+        ),
+    ),
+)  # fmt: skip
+
+VIEW = View(
+    "dezgo-tenant",
+    "Dezgo: Tenant",
+    "One tenant's own page: what is left, what it is spent on, what was refused. For the team that spends.",
+    "now-24h",
+    (p.labels_of("tenant", "Tenant", "dezgo_gateway_budget_limit_credits", "tenant", many=False),),
+    ("dezgo-operations", "Is the gateway well?", "var-instance=$__all"),
+    (_NOW, _WINDOW, _SPENT, _SLOW, _REFUSALS),
+)

@@ -1,0 +1,1 @@
+"""What Prometheus makes of the gateway's metrics: rules, alerts, dashboards."""
