@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-from gateway.errors import UpstreamError, UpstreamUnanswered
+from gateway.errors import UpstreamError, UpstreamUnanswered, UpstreamUnreachable
 from gateway.messages import Call, Flavour, Reply
 from gateway.proxy.base_url import checked_base_url
 from gateway.proxy.body import Body
@@ -121,7 +121,7 @@ class Upstream:
     async def _send(self, call: Call) -> Reply | UpstreamError:
         start = _start(call)
         if start is None:
-            return UpstreamUnanswered("unreadable")
+            return UpstreamUnreachable("connect")  # nothing was sent, nor could it be
         voyage = Voyage()
         VOYAGE.set(voyage)
         started_s = asyncio.get_running_loop().time()

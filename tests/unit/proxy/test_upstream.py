@@ -96,7 +96,7 @@ def test_a_raw_query_is_never_rewritten(query: str) -> None:
 async def test_no_second_request_is_made_out_of_line_breaks() -> None:
     async with joined() as (fake, door):
         for asked in (call(query="a HTTP/1.1\r\nX: y\r\n\r\n"), call(fields=(("accept", "a\r\nx: y"),))):
-            assert (await told(door, asked)).ending == "upstream_unanswered unreadable"
+            assert (await told(door, asked)).ending == "upstream_unreachable connect"
     assert fake.received == []
 
 
