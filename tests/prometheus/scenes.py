@@ -214,6 +214,8 @@ SERVICE = (
           _plain("dezgo_gateway_identity_keys_age_seconds", "0 60 120 180 240 0 60 120 180 240 0x50"), "40m"),
     Scene("DezgoBurnsFast", "a tenth of all requests fails", _requests("0+90x120", "0+10x120"), "90m", (ERRORS,)),
     Scene("DezgoBurnsFast", "it did until ten minutes ago", _requests("0+90x120", "0+10x80 800x40"), "95m"),
+    Scene("DezgoBurnsFast", "a fifth fails, for ten minutes so far",
+          _requests("0+100x80 8080+80x12", "0x80 20+20x12"), "90m"),
     Scene("DezgoBurnsFast", "one in a thousand fails", _requests("0+999x120", "0+1x120"), "90m"),
     Scene("DezgoBurnsFast", "nobody calls", _requests("5x120", "5x120"), "90m"),
     Scene("DezgoBurnsFast", "a fifth of all calls is held up here", _overhead("0+100x120", "0+80x120"), "90m",
@@ -221,8 +223,12 @@ SERVICE = (
     Scene("DezgoBurnsFast", "a fifth of all calls takes too long", _duration("0+100x120", "0+80x120"), "90m",
           (DURATION,)),
     Scene("DezgoBurnsSteadily", "one in twenty requests fails", _requests("0+95x600", "0+5x600"), "9h", (ERRORS,)),
+    Scene("DezgoBurnsSteadily", "it is an hour so far",
+          _requests("0+100x500 50094+94x60", "0x500 6+6x60"), "555m"),
+    Scene("DezgoBurnsSteadily", "it ended an hour ago", _requests("0+90x600", "0+10x480 4800x120"), "9h"),
     Scene("DezgoBurnsSteadily", "one in a hundred fails", _requests("0+99x600", "0+1x600"), "9h"),
     Scene("DezgoBurnsSlowly", "one in a hundred fails", _requests("0+99x900", "0+1x900"), "14h", (ERRORS,)),
+    Scene("DezgoBurnsSlowly", "it ended six hours ago", _requests("0+99x900", "0+1x450 450x450"), "14h"),
     Scene("DezgoBurnsSlowly", "one in a thousand fails", _requests("0+999x900", "0+1x900"), "14h"),
 )  # fmt: skip
 
