@@ -12,8 +12,8 @@ from typing import Any
 from gateway.app import App
 from gateway.settings import Settings
 
-# Objects made, and not freed, between two collections of the youngest; how many of these make one of the next. Not more:
-# what is left in a cycle may hold an image.
+# Objects made, and not freed, between two collections of the youngest; how many of these make one of the next. Not
+# more: what is left in a cycle may hold an image.
 _COLLECTED_AFTER = (2_000, 20, 20)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
