@@ -155,7 +155,7 @@ async def test_a_store_that_nobody_serves_is_a_failed_connection() -> None:
 
 
 async def test_silence_ends_at_the_deadline_and_is_asked_once() -> None:
-    async with talking(never, deadline_s=0.2) as (fake, store):
+    async with talking(never, deadline_s=1.0) as (fake, store):
         with pytest.raises(LedgerUnavailable) as refused:
             await store.run(SCRIPT, ["k"], [])
         assert refused.value.code == "timeout"
@@ -170,7 +170,7 @@ async def test_a_late_answer_never_reaches_the_next_call() -> None:
             await release.wait()
         return f"+{words[-1]}\r\n".encode()
 
-    async with talking(first_is_late, deadline_s=0.3) as (fake, store):
+    async with talking(first_is_late, deadline_s=1.0) as (fake, store):
         with pytest.raises(LedgerUnavailable):
             await store.call("ECHO", "late")
         release.set()
