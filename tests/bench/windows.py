@@ -9,10 +9,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 
-from gateway.ledger.window import Span, Window
-from tests.unit.ledger.test_window import FROM_S, KINDS, TO_S, ZONES, different_zones
+from gateway.ledger.window import Every, Span, Window
+from tests.unit.ledger.test_window import FROM_S, TO_S, ZONES, different_zones
 
 _HOUR_S = 3_600
+
+# Of weeks and months the ends of what they may start on: those between differ by days, which all zones count alike.
+KINDS = (
+    Window(Every.HOUR),
+    Window(Every.DAY),
+    *(Window(Every.WEEK, starts_on=day) for day in (0, 6)),
+    *(Window(Every.MONTH, starts_on=day) for day in (1, 31)),
+)
 
 
 @dataclass
