@@ -72,6 +72,7 @@ async def test_under_concurrency_the_account_is_never_asked_beyond_its_floor(
         (balance,) = await here.balances()
         assert (balance.spent, balance.held) == (Credits.whole(19 * (served + 1)), Credits.ZERO)
         assert not (await here.audit()).differences
+        await until(lambda: bool(events(here, "upstream_account_exhausted")))
         assert len(events(here, "upstream_account_exhausted")) == 1
 
 
@@ -115,6 +116,7 @@ async def test_an_account_that_is_filled_again_is_found_by_itself(make_world: Ma
             while (await here.generate()).status != 200:
                 pass
         assert reasons(await burst(here, 10)) == {"ok": 10}
+        await until(lambda: bool(events(here, "upstream_account_recovered")))
         assert len(events(here, "upstream_account_recovered")) == 1
         found = await samples(here)
         assert total(found, "upstream_account_exhausted") == 0
@@ -147,6 +149,7 @@ async def test_somebody_else_with_the_key_is_seen_and_said_once(make_world: Make
         await stolen(here)
         await here.generate()
         assert total(await samples(here), "upstream_foreign_credits_total") == 57
+        await until(lambda: bool(events(here, "upstream_account_foreign_use")))
         (said,) = events(here, "upstream_account_foreign_use")
         assert said["credits"] == 38
 
