@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.ledger.embedded import EmbeddedStore
+from gateway.logs import pipe
 from tests.e2e.desk import Desk
 from tests.e2e.world import World, world
 
@@ -21,6 +22,12 @@ async def store_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[s
     """The store's address."""
     async with EmbeddedStore(tmp_path_factory.mktemp("store")) as store:
         yield store.url
+
+
+@pytest.fixture(autouse=True)
+def lines_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log lines do not wait for company: tests look at them right after what they speak of."""
+    monkeypatch.setattr(pipe, "_GATHER_S", 0.0)
 
 
 @pytest.fixture

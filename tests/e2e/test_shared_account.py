@@ -186,6 +186,7 @@ async def test_a_charge_that_the_balance_does_not_bear_out_is_counted_with_its_m
         assert total(found, "balance_comparisons_total", method="text2image", direction="equal") == 1
         assert total(found, "balance_comparisons_total", method="text2image", direction="over") == 1
         assert total(found, "balance_mismatch_credits_total", method="text2image", direction="over") == 19
+        await until(lambda: bool(events(here, "upstream_balance_mismatch")))
         (said,) = events(here, "upstream_balance_mismatch")
         assert (said["method"], said["difference"]) == ("text2image", 19)
 
