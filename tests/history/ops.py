@@ -11,6 +11,7 @@ from gateway.ledger.adjustment import Adjusted, Adjusting, AdjustmentRefused, Gr
 from gateway.ledger.budget import Balance, Path
 from gateway.ledger.contract import Audit, End, Hold, HoldId, Ledger, Settlement
 from gateway.ledger.store import Script, Store
+from gateway.ledger.store.trouble import UnknownScriptError
 from gateway.once import Once
 from gateway.units import Credits, Flag
 
@@ -55,9 +56,21 @@ class CountingStore(Store):
             return await super().run(script, keys, args)
         except LedgerUnavailable:
             self.unanswered += 1
-            if (lost := _lost.get()) is not None:
-                lost[0] += 1
+            self._asked_again()
             raise
+
+    async def _ask(self, key: str | None, send: Any) -> Any:
+        try:
+            return await super()._ask(key, send)
+        except UnknownScriptError:
+            # The script is sent again with its text. Where answers get lost, this one may have been another call's:
+            # an error bears no name, so the first question may have run after all.
+            self._asked_again()
+            raise
+
+    def _asked_again(self) -> None:
+        if (lost := _lost.get()) is not None:
+            lost[0] += 1
 
 
 class Recorder:
