@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gateway.ledger.window import Every
 from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
 from tests.bench.ledger import SILENT, bench
@@ -32,6 +33,7 @@ def main() -> int:
     killing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     looking = benches.add_parser("windows", help="look at every hour of every zone, in every kind of window")
     looking.add_argument("--zones", type=int, default=None, help="only the first of those that differ")
+    looking.add_argument("--kinds", nargs="*", choices=[*Every], default=[], help="of window; all unless given")
     looking.add_argument("--processes", type=int, default=2)
     looking.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     comparing = benches.add_parser("proxy", help="the gateway beside a bare proxy of the same framework")
@@ -67,7 +69,7 @@ def _proxy(said: argparse.Namespace) -> int:
 
 
 def _windows(said: argparse.Namespace) -> int:
-    found = sweep(processes=said.processes, zones=said.zones)
+    found = sweep(processes=said.processes, zones=said.zones, kinds=said.kinds)
     return _shown(said, found.as_json(), sound=not found.violations)
 
 
