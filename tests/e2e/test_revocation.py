@@ -79,6 +79,7 @@ async def test_a_revoked_tenant_is_refused_by_every_gateway_under_load_and_let_i
 async def test_one_token_is_taken_back_by_its_jti_or_by_the_id_in_the_log(here: World, desk: Desk) -> None:
     tokens = {jti: {"X-Dezgo-Key": _token(here, jti=jti)} for jti in ("a", "b", "c")}
     assert [await outcome(here, fields) for fields in tokens.values()] == [GOOD] * 3
+    await until(lambda: sum("token_id" in line for line in here.lines()) == len(tokens))
     ids = [str(line["token_id"]) for line in here.lines() if "token_id" in line]
     assert (await desk.command(*flags(here, "--jti", "a"))).status == 0
     assert (await desk.command(*flags(here, "--token-id", ids[1]))).status == 0

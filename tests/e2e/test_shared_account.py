@@ -69,6 +69,7 @@ async def test_under_concurrency_the_account_is_never_asked_beyond_its_floor(
         assert here.simulator.book.balance == left - 19 * served >= floor
         # Not once did the upstream itself have to refuse.
         assert here.simulator.received.counts["/text2image"] == served + 1
+        await here.settled()
         (balance,) = await here.balances()
         assert (balance.spent, balance.held) == (Credits.whole(19 * (served + 1)), Credits.ZERO)
         assert not (await here.audit()).differences
