@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 
 from gateway.errors import LedgerUnavailable
-from gateway.identity.jwks import SetState
 from gateway.identity.verify import Verifier
 from gateway.ledger.budget import BudgetBook
 from gateway.ledger.redis import RedisLedger
@@ -74,7 +73,7 @@ def ops(
 
     async def readiness() -> list[str]:
         missing = ["draining"] if draining() else []
-        if any(state is SetState.NONE for state in who.states().values()):
+        if not who.ready:
             missing.append("identity")
         try:
             await ledger.register()

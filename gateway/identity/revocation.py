@@ -15,6 +15,9 @@ from gateway.errors import IdentityUnavailable, Unauthenticated
 from gateway.identity.principal import Principal
 from gateway.revocations import Reach, Revocation, RevocationList
 
+# Before the first good answer a gateway takes no calls, so it asks again sooner than it does later on.
+_FIRST_PAUSES_S = (0.05, 0.1, 0.2, 0.4)
+
 
 class Source(Protocol):
     """Where the list is kept. Both may raise anything; the list in hand then ages."""
@@ -93,9 +96,17 @@ class RevocationWatch:
         self.failure: str | None = None
 
     async def start(self) -> None:
-        """Read the list, and keep it fresh from now on. While the store is away nobody is believed; it is no error."""
+        """Read the list, trying a few times, and keep it fresh from now on.
+
+        While the store is away nobody is believed; it is no error.
+        """
         if self._keeper is None:
             await self.look()
+            for pause_s in _FIRST_PAUSES_S:
+                if self._confirmed_s is not None:
+                    break
+                await self._sleep(pause_s)
+                await self.look()
             self._keeper = asyncio.create_task(self._keep(), name="revocations")
 
     async def close(self) -> None:

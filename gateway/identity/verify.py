@@ -133,6 +133,12 @@ class Verifier:
         """How good each issuer's keys are; `none` means that none of its tokens can be judged."""
         return {issuer.name: _state(issuer) for issuer in self._issuers.values()}
 
+    @property
+    def ready(self) -> bool:
+        """Whether every issuer's tokens can be judged now: keys are in hand, and what is revoked is known."""
+        known = self._revocations is None or self._revocations.is_current()
+        return known and all(state is not SetState.NONE for state in self.states().values())
+
     def keys_age_s(self) -> float | None:
         """Seconds since the oldest key set in hand was asked for; None where none was fetched."""
         ages = [issuer.jwks.age_s() for issuer in self._issuers.values() if issuer.jwks is not None]

@@ -182,6 +182,28 @@ async def test_a_list_that_is_no_list_is_never_taken_for_an_empty_one(house: Hou
     assert house.outcome() == "jwt_revoked"
 
 
+async def test_a_start_asks_again_soon_and_is_ready_once_the_list_is_read(house: House) -> None:
+    house.listed.fault = LedgerUnavailable("timeout")
+    starting = asyncio.create_task(house.verifier.start())
+    assert await house.naps.begun() < 0.1
+    assert not house.verifier.ready
+    house.listed.fault = None
+    house.naps.end()
+    await starting
+    assert (house.listed.read_whole, house.outcome(), house.verifier.ready) == (2, "", True)
+    await house.verifier.close()
+
+
+async def test_a_start_without_a_store_ends_all_the_same_and_nobody_is_believed_meanwhile(house: House) -> None:
+    house.listed.fault = LedgerUnavailable("timeout")
+    for _ in range(4):
+        house.naps.end()
+    await house.verifier.start()
+    assert (house.listed.read_whole, house.verifier.ready) == (5, False)
+    assert sum(house.naps.asked_s) < 1
+    await house.verifier.close()
+
+
 async def test_closing_ends_the_task_and_starting_makes_one(house: House) -> None:
     await house.verifier.start()
     await house.verifier.start()
