@@ -7,8 +7,8 @@ again.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +27,9 @@ _REDIRECTS_MAX = 3
 
 # Between two searches for where keys live, however much goes wrong.
 _SEARCH_PAUSE_S = 0.2
+
+# Around a question that is asked for the first time; see `_no_longer_certain`.
+_CERTAIN = nullcontext()
 
 # Commands whose first argument is no key: any node answers them.
 _KEYLESS = frozenset({"PING", "TIME", "INFO", "CONFIG", "ECHO", "CLIENT", "DEBUG", "ROLE"})
@@ -93,7 +96,8 @@ class Store:
             answer = await self._ask(key, send)
         except UnknownScriptError:
             words = ("EVAL", script.text, *words[2:])
-            answer = await self._ask(key, send)
+            with _no_longer_certain():
+                answer = await self._ask(key, send)
         return cast("list[Any]", answer)
 
     async def call(self, *words: str | int) -> Any:
@@ -128,13 +132,14 @@ class Store:
         """Ask where the key lives, and where that store says it does."""
         address, asking = self._topology.of(key), False
         self._look_again()
-        for _ in range(_REDIRECTS_MAX):
+        for redirects in range(_REDIRECTS_MAX):
             if address is None:
                 await self._find()
                 address = self._topology.of(key)
             if address is None:
                 raise LedgerUnavailable("cluster", sent=False)
-            answer = await self._asked(address, send, asking=asking)
+            with _no_longer_certain() if redirects else _CERTAIN:
+                answer = await self._asked(address, send, asking=asking)
             elsewhere = _elsewhere(answer, address)
             if elsewhere is None:
                 return answer
@@ -143,7 +148,7 @@ class Store:
             if not asking:
                 self._topology.moved(slot, address)
                 self._doubt()
-        raise LedgerUnavailable("cluster", sent=False)
+        raise LedgerUnavailable("cluster")
 
     async def _asked(self, address: Address, send: _Send, *, asking: bool) -> Any:
         """Ask once. A redirection is returned, every other error raised."""
@@ -222,6 +227,20 @@ class Store:
             await asyncio.gather(self._search, return_exceptions=True)
         for link in self._links.values():
             await link.close()
+
+
+@contextmanager
+def _no_longer_certain() -> Iterator[None]:
+    """Around a question that is asked once more after an error.
+
+    An error bears no call's name: where answers get lost, it may have been meant for the call before, and this one may
+    have run. So nobody can say any more that nothing was sent.
+    """
+    try:
+        yield
+    except LedgerUnavailable as error:
+        error.sent = True
+        raise
 
 
 @asynccontextmanager

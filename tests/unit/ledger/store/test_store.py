@@ -8,6 +8,7 @@ import pytest
 
 from gateway.errors import LedgerPoisoned, LedgerUnavailable
 from gateway.ledger.store import Script, Store
+from gateway.ledger.store import wire as wire_module
 from tests.unit.ledger.resp import Words, always, fake_store, in_turn, never, ran
 from tests.unit.ledger.store.talking import talking, until_it_answers
 
@@ -235,6 +236,21 @@ async def test_a_script_the_store_does_not_know_is_sent_again_with_its_text_and_
             ("EVALSHA", SCRIPT.sha1, "2", "k1", "k2", "a"),
             ("EVAL", SCRIPT.text, "2", "k1", "k2", "a"),
         ]
+
+
+async def test_after_a_script_that_was_not_known_it_is_not_certain_that_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def unknown(words: Words) -> bytes | None:
+        if words[0] == "EVALSHA":
+            monkeypatch.setattr(wire_module, "PENDING_MAX", 0)  # from now on nothing more is taken
+        return b"-NOSCRIPT No matching script.\r\n"
+
+    async with talking(unknown) as (fake, store):
+        with pytest.raises(LedgerUnavailable) as refused:
+            await store.run(SCRIPT, ["k"], [])
+        assert (refused.value.code, refused.value.sent) == ("busy", True)
+        assert len(fake.arrived) == 1
 
 
 async def test_a_store_that_refuses_the_text_too_is_unavailable() -> None:

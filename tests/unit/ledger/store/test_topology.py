@@ -77,8 +77,19 @@ async def test_a_slot_that_is_sent_round_in_circles_is_a_trouble_of_the_cluster(
         store = _cluster(fake)
         with pytest.raises(LedgerUnavailable) as refused:
             await store.run(SCRIPT, ["k"], [])
-        assert refused.value.code == "cluster"
+        assert (refused.value.code, refused.value.sent) == ("cluster", True)
         assert len(fake.arrived) == 3
+        await store.close()
+
+
+async def test_after_a_redirection_to_nobody_it_is_not_certain_that_nothing_was_sent() -> None:
+    async with fake_store(always(None)) as gone:
+        pass
+    async with fake_store(always(f"-MOVED {slot_of('k')} {_where(gone)}\r\n".encode())) as old:
+        store = _cluster(old)
+        with pytest.raises(LedgerUnavailable) as refused:
+            await store.run(SCRIPT, ["k"], [])
+        assert (refused.value.code, refused.value.sent) == ("connection", True)
         await store.close()
 
 
