@@ -123,6 +123,9 @@ class Store:
             raise
         except LedgerUnavailable as error:
             self._note(error.code)
+            if not error.sent:
+                # Refused without any wait: who asks again and again must not keep off what brings the store back.
+                await asyncio.sleep(0)
             raise
         if self._trouble is not None:
             self._note(None)

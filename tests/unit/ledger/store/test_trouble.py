@@ -51,6 +51,20 @@ async def test_a_store_that_is_silent_for_long_is_connected_to_anew() -> None:
         assert fake.connections == 2
 
 
+async def test_who_asks_without_a_pause_does_not_keep_the_store_from_coming_back() -> None:
+    release = asyncio.Event()
+
+    async def late(words: Words) -> bytes | None:
+        await release.wait()
+        return f"+{words[-1]}\r\n".encode()
+
+    async with talking(late, deadline_s=0.1) as (_, store):
+        asyncio.get_running_loop().call_later(0.3, release.set)
+        async with asyncio.timeout(5):
+            while not await answers(store):
+                pass
+
+
 async def test_each_change_of_trouble_is_told_once() -> None:
     told: list[str | None] = []
     said = in_turn(b"+OK\r\n", b"-OOM x\r\n", b"-OOM x\r\n", b"-MISCONF x\r\n", b"+OK\r\n", b"+OK\r\n")
