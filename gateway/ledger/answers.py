@@ -56,11 +56,8 @@ def balances(
         amounts = [Credits(whole(number)) for number in numbers]
     except ValueError:
         raise LedgerPoisoned("poisoned") from None
-    found = zip(amounts[::3], amounts[1::3], amounts[2::3], strict=True)
-    return tuple(
-        Balance(budget, span, spent, held, now_ms, granted)
-        for budget, span, (spent, held, granted) in zip(budgets, spans, found, strict=True)
-    )
+    found = zip(budgets, spans, amounts[::3], amounts[1::3], amounts[2::3], strict=True)
+    return tuple([Balance(budget, span, spent, held, now_ms, granted) for budget, span, spent, held, granted in found])
 
 
 def exhausted(found: tuple[Balance, ...], amount: Credits) -> BudgetExhausted:

@@ -8,7 +8,7 @@ _DIGITS_MAX = 15
 
 def whole(stored: object) -> int:
     """A stored amount, read as strictly as the scripts read it. Raises ValueError for anything else."""
-    text = str(stored)
+    text = stored if isinstance(stored, str) else str(stored)
     if len(text) > _DIGITS_MAX or not (text.isascii() and text.isdigit()):
         raise ValueError("not a whole amount")
     return int(text)

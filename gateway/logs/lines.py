@@ -12,22 +12,22 @@ import logging
 import math
 import re
 import sys
+import time
 import traceback
 from collections import deque
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import CodeType
 from typing import Any, BinaryIO, TextIO
 
 import structlog
 
 from gateway.logs.pipe import LogPipe
-from gateway.logs.plain import plainly
+from gateway.logs.plain import VALUE_CHARACTERS_MAX, plainly
 from gateway.logs.redaction import HoldsSecret, Redaction
 from gateway.receipt import Receipt
 from gateway.units import Credits
-
-VALUE_CHARACTERS_MAX = 256
 
 # A value longer than this is not even searched for secrets: nothing of it is shown.
 SEARCHED_CHARACTERS_MAX = 4_096
@@ -68,7 +68,7 @@ def canonical(receipt: Receipt) -> dict[str, Any]:
         "tariff_version": receipt.tariff_version,
         "held": _number(receipt.held),
         "charged": _number(receipt.charged),
-        "flag": receipt.flag,
+        "flag": None if receipt.flag is None else str(receipt.flag),  # of any kind of text, the plain one
         "overrun": _number(receipt.overrun) if receipt.held is not None else None,
         "drift": _number(receipt.drift),
         "once": receipt.once,
@@ -89,6 +89,17 @@ def canonical(receipt: Receipt) -> dict[str, Any]:
         "total_ms": _ms(receipt.total_s),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _now() -> str:
+    """The time in UTC to the millisecond, as RFC 3339 writes it."""
+    seconds, millis = divmod(time.time_ns() // 1_000_000, 1_000)
+    return f"{_second(seconds)}.{millis:03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def _number(amount: Credits | None) -> int | float | None:
@@ -232,10 +243,9 @@ class LineWriter:
 
     def _head(self, facts: Event) -> dict[str, Any]:
         """What every line begins with."""
-        ts = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         facts.pop("ts", None)
         return {
-            "ts": ts,
+            "ts": _now(),
             "level": self._tame(facts.pop("level", None), 0),
             "event": self._tame(facts.pop("event", None), 0),
         }

@@ -38,6 +38,9 @@ _KEYLESS = frozenset({"PING", "TIME", "INFO", "CONFIG", "ECHO", "CLIENT", "DEBUG
 # How a call is sent over a wire; the second argument as `asking` of `Wire`.
 _Send = Callable[[Wire, bool], "asyncio.Future[Any]"]
 
+# Who has answered, and what.
+_Found = tuple[Link, Any]
+
 
 class Store:
     """The stores behind one URL, one connection to each.
@@ -117,23 +120,46 @@ class Store:
     # --- one call ----------------------------------------------------------------------------------------------
 
     async def _ask(self, key: str | None, send: _Send) -> Any:
+        """Ask, straight away where the key's store is connected and answers; all else goes the long way."""
+        address = self._topology.of(key)
+        self._look_again()
+        link = self._links.get(address) if address is not None else None
+        if link is None or link.wire is None:
+            return await self._long_way(key, send)
         try:
-            answer = await self._followed(key, send)
+            answer = await send(link.wire, False)  # noqa: FBT003 - as `_Send`
+        except LedgerUnavailable as error:
+            self._doubt()
+            await self._failed(error)
+            raise
+        if isinstance(answer, hiredis.ReplyError):
+            return await self._long_way(key, send, (link, answer))
+        if self._trouble is not None:
+            self._note(None)
+        return answer
+
+    async def _long_way(self, key: str | None, send: _Send, found: _Found | None = None) -> Any:
+        """Ask, unless an error was `found` in the place of an answer just now, and make the best of it."""
+        try:
+            answer = await self._followed(key, send, found)
         except (LedgerPoisoned, UnknownScriptError):
             raise
         except LedgerUnavailable as error:
-            self._note(error.code)
-            if not error.sent:
-                # Refused without any wait: who asks again and again must not keep off what brings the store back.
-                await asyncio.sleep(0)
+            await self._failed(error)
             raise
         if self._trouble is not None:
             self._note(None)
         return answer
 
-    async def _followed(self, key: str | None, send: _Send) -> Any:
+    async def _failed(self, error: LedgerUnavailable) -> None:
+        self._note(error.code)
+        if not error.sent:
+            # Refused without any wait: who asks again and again must not keep off what brings the store back.
+            await asyncio.sleep(0)
+
+    async def _followed(self, key: str | None, send: _Send, found: _Found | None) -> Any:
         """Ask where the key lives, and where that store says it does."""
-        address, asking = self._topology.of(key), False
+        address, asking = found[0].address if found is not None else self._topology.of(key), False
         self._look_again()
         for redirects in range(_REDIRECTS_MAX):
             if address is None:
@@ -142,7 +168,8 @@ class Store:
             if address is None:
                 raise LedgerUnavailable("cluster", sent=False)
             with _no_longer_certain() if redirects else _CERTAIN:
-                answer = await self._asked(address, send, asking=asking)
+                answer = self._judged(*found) if found else await self._asked(address, send, asking=asking)
+            found = None
             elsewhere = _elsewhere(answer, address)
             if elsewhere is None:
                 return answer
@@ -163,6 +190,10 @@ class Store:
             # Where there may be another one by now, look for it.
             self._doubt()
             raise
+        return self._judged(link, answer)
+
+    def _judged(self, link: Link, answer: Any) -> Any:
+        """The answer, a redirection included; raises every other error."""
         if not isinstance(answer, hiredis.ReplyError) or str(answer).startswith(("MOVED ", "ASK ")):
             return answer
         found = classified(str(answer))

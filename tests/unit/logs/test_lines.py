@@ -14,7 +14,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.logs.lines import VALUE_CHARACTERS_MAX, LineWriter, Logs, canonical, configure_logging
+from gateway.logs.lines import LineWriter, Logs, canonical, configure_logging
+from gateway.logs.plain import VALUE_CHARACTERS_MAX
 from gateway.logs.redaction import Redaction
 from gateway.receipt import Receipt
 from gateway.units import Credits
