@@ -41,18 +41,15 @@ from gateway.proxy.upstream import Upstream
 from gateway.receipt import Receipt
 from gateway.settings import SecretError, Settings
 from gateway.settings.changes import SecretFile
-from gateway.web.body import InFlight
+from gateway.web.descriptors import raised_limit
 from gateway.web.door import Door
-from gateway.web.ops import Ops
+from gateway.web.in_flight import InFlight
 from gateway.web.routes import Routes
-from gateway.web.server import Listener, refuse_unfit_parser
+from gateway.web.server import refuse_unfit_parser
 
 SWEEP_EVERY_S = 5.0
 PROBE_EVERY_S = 1.0
 REPLAY_EVERY_S = 5.0
-
-# Waits of a listener for a next request, and for the head of one.
-IDLE_TIMEOUT_S = 15.0
 
 
 @dataclass(slots=True)
@@ -110,7 +107,7 @@ class App:
         """Start everything, and stop it when the block is left.
 
         Raises:
-            OSError: a port is taken, or the data directory does not take the spool.
+            OSError: a port is taken, or a directory does not take the spool or large bodies.
             LedgerUnavailable, UnsafeStoreError, EmbeddedStoreError: the store cannot be used.
             UnfitParserError: this interpreter's HTTP parser is not the strict one.
         """
@@ -154,13 +151,16 @@ class App:
             who=who,
             draining=lambda: running.draining,
         )
-        front = self._listener(
-            self._door(running, store, who, upstream),
-            settings.listen.host,
-            settings.listen.port,
-            settings.shutdown.drain_s,
-        )
-        back = self._listener(ops, settings.ops.host, settings.ops.port, 1.0)
+        bodies = doors.in_flight(settings)
+        stack.push_async_callback(bodies.disk.close)
+        await bodies.disk.start()
+        caps = doors.caps(settings, files=raised_limit())
+        if caps.most < settings.listen.connections_max:
+            self._logs.event("connections_lowered", wished=settings.listen.connections_max, most=caps.most)
+        door = self._door(running, store, who, upstream, bodies)
+        front = doors.front_listener(settings, door, caps=caps, refused=self._finished)
+        back = doors.back_listener(settings, ops, refused=self._finished)
+        self._metrics.watch_bounds(**doors.readings(front, bodies))
         await back.start()
         stack.push_async_callback(back.stop)
         await front.start()
@@ -168,7 +168,7 @@ class App:
         stack.callback(running.drain)
         running.port, running.ops_port = front.port, back.port
 
-    def _door(self, running: Running, store: Store, who: Verifier, upstream: Upstream) -> Door:
+    def _door(self, running: Running, store: Store, who: Verifier, upstream: Upstream, bodies: InFlight) -> Door:
         settings = self._settings
         jobs = StoredJobs(store)
         exchange = Exchange(
@@ -189,15 +189,10 @@ class App:
             jobs=jobs,
             flavour=settings.upstream.flavour,
             bounds=doors.bounds(settings),
-            in_flight=InFlight(settings.bodies.in_flight_bytes_max),
+            in_flight=bodies,
             front=doors.front(settings, self._routes),
             finished=self._finished,
             broken=self._broken,
-        )
-
-    def _listener(self, handler: Door | Ops, host: str, port: int, drain_s: float) -> Listener:
-        return Listener(
-            handler, host=host, port=port, idle_timeout_s=IDLE_TIMEOUT_S, drain_s=drain_s, refused=self._finished
         )
 
     async def _store(self, stack: AsyncExitStack) -> Store:

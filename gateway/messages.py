@@ -6,6 +6,7 @@ The hall and the back door speak in these; neither an aiohttp request nor a resp
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from gateway.units import Credits
 
@@ -18,6 +19,18 @@ class Flavour(StrEnum):
 
     DIRECT = "direct"
     RAPIDAPI = "rapidapi"
+
+
+class Stored(Protocol):
+    """A body that lies outside memory, whole, until its request has ended."""
+
+    def __len__(self) -> int:
+        """How many bytes it has."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """All of it, from the first byte on. Raises OSError when it cannot be read on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class Call:
     path: str
     query: str
     fields: Fields
-    body: bytes
+    body: bytes | Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,17 +35,35 @@ class Once:
     @classmethod
     def of(cls, key: str, payer: Sequence[str | None], asked: Sequence[bytes]) -> "Once":
         """The call `asked` of `payer` under `key`, each as the parts that make it up."""
+        return cls.over(key, payer, Digest(asked))
+
+    @classmethod
+    def over(cls, key: str, payer: Sequence[str | None], asked: "Digest") -> "Once":
+        """The same, of parts that are digested already."""
         names = [b"" if name is None else b"=" + name.encode() for name in payer]
-        return cls(digest([*names, key.encode()]), digest(asked))
+        return cls(Digest([*names, key.encode()]).told(), asked.told())
 
 
-def digest(parts: Iterable[bytes]) -> str:
-    """SHA-256 over the parts, each after its length: two different lists of parts never look the same."""
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(len(part).to_bytes(8, "big"))
-        found.update(part)
-    return found.hexdigest()
+class Digest:
+    """SHA-256 over parts, each after its length: two different lists of parts never look the same."""
+
+    def __init__(self, parts: Iterable[bytes] = ()) -> None:
+        self._found = hashlib.sha256()
+        for part in parts:
+            self.begin(len(part))
+            self.feed(part)
+
+    def begin(self, count: int) -> None:
+        """A part of `count` bytes comes next, in pieces."""
+        self._found.update(count.to_bytes(8, "big"))
+
+    def feed(self, piece: bytes) -> None:
+        """The next piece of a part."""
+        self._found.update(piece)
+
+    def told(self) -> str:
+        """64 hex digits."""
+        return self._found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

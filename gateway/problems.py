@@ -174,7 +174,12 @@ TABLE: dict[type[GatewayError], Row] = {
         facts=lambda error: {"body_bytes_max": error.body_bytes_max},
         close=True,
     ),
-    BodyTooSlow: Row(408, "Body too slow", "The body did not arrive within {body_timeout_s:g} seconds.", close=True),
+    BodyTooSlow: Row(
+        408,
+        "Body too slow",
+        "A body must arrive within {body_timeout_s:g} seconds, at {bytes_per_s_min} bytes a second or more.",
+        close=True,
+    ),
     ExpectationFailed: Row(417, "Expectation failed", "Only 100-continue can be expected.", close=True),
     UnsupportedMediaType: Row(415, "Unsupported media type", "The body cannot be read: {detail}."),
     BadBody: Row(400, "Unreadable body", "The body is not what its content type says: {detail}."),

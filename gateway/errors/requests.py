@@ -65,9 +65,10 @@ class BodyTooLarge(BadRequest):
 
 @dataclass(eq=False)
 class BodyTooSlow(BadRequest):
-    """The body did not arrive within `body_timeout_s` seconds."""
+    """The body did not arrive within `body_timeout_s` seconds, or below `bytes_per_s_min` bytes a second meanwhile."""
 
     body_timeout_s: float
+    bytes_per_s_min: int
     reason = "body_too_slow"
 
 

@@ -19,6 +19,7 @@ from gateway.ledger.budget import Balance
 from gateway.ledger.contract import Settlement, State
 from gateway.ledger.open_holds import OpenHolds
 from gateway.metrics.account import ACCOUNT_SERIES, FOREIGN, MISMATCH, WEIGHED, account_readings
+from gateway.metrics.bounds import BOUNDS_SERIES, ENDED, REFUSED, bounds_readings
 from gateway.metrics.exposing import Shown, one, read, summed
 from gateway.metrics.series import PREFIX as PREFIX  # noqa: PLC0414 - handed on to whoever reads an exposition
 from gateway.metrics.series import Reading, Series
@@ -83,7 +84,7 @@ CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
     *(SPOOL_FAULTS, MARK_FAULTS, REGRESSIONS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
     *STANDING_SERIES,
-    *(*ACCOUNT_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, BUILD),
+    *(*ACCOUNT_SERIES, *BOUNDS_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, BUILD),
 )
 
 
@@ -109,7 +110,7 @@ class Metrics:
         self._tallies = {
             series: Tally(len(series.labels), per_unit=series.per_unit)
             for series in CATALOGUE
-            if series.kind == "counter" and series not in (LOG_DROPS, SPOOL_FAULTS, MARK_FAULTS)
+            if series.kind == "counter" and series not in (LOG_DROPS, SPOOL_FAULTS, MARK_FAULTS, REFUSED, ENDED)
         }
         self._spreads = {
             series: Spread(len(series.labels), bounds=series.bounds_s)
@@ -201,6 +202,10 @@ class Metrics:
     def watch_account(self, account: SharedAccount, *, promised: Credits) -> None:
         """Read the shared account at every scrape, and what is `promised` to all tenants beside it."""
         self._readings |= account_readings(account, promised)
+
+    def watch_bounds(self, **readings: Reading) -> None:
+        """Read at every scrape what is held of clients; see `bounds_readings`."""
+        self._readings |= bounds_readings(**readings)
 
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type. Safe in a thread of its own."""

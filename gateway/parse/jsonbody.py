@@ -5,6 +5,7 @@ import re
 from typing import NoReturn
 
 from gateway.errors import BadBody
+from gateway.parse.buffer import Source
 from gateway.parse.fields import FIELDS_MAX, Fields, Number
 
 DEPTH_MAX = 8
@@ -32,7 +33,7 @@ def _constant(_: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_int=_number, parse_float=_number, parse_constant=_constant)
 
 
-def read_json(body: bytes) -> Fields:
+def read_json(body: Source) -> Fields:
     """The members of the one JSON object in `body`, duplicates included.
 
     Raises:

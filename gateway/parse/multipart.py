@@ -5,6 +5,7 @@ of a line, or who simply search all find the same parts.
 """
 
 from gateway.errors import BadBody
+from gateway.parse.buffer import Source, view_of
 from gateway.parse.fields import FIELDS_MAX, Field, Fields, Part, refuse_other_charset
 from gateway.parse.partheader import HEADER_BYTES_MAX, read_part_header
 
@@ -15,7 +16,7 @@ _EPILOGUES = frozenset({b"", b"\r\n", b"\r\n\r\n"})
 _CHARSET_BYTES_MAX = 16
 
 
-def read_multipart(body: bytes, boundary: str) -> Fields:
+def read_multipart(body: Source, boundary: str) -> Fields:
     """The parts of a multipart `body`, as views into it.
 
     Its shadows are the names that a reader who merely searches the parts' headers would find too.
@@ -25,7 +26,7 @@ def read_multipart(body: bytes, boundary: str) -> Fields:
             delimiter that is not alone on its line; a header above 8 KiB or unreadable (see `read_part_header`).
     """
     delimiter = b"--" + boundary.encode("ascii")
-    view = memoryview(body)
+    view = view_of(body)
     at = 2 if body.startswith(_CRLF) else 0
     if not body.startswith(delimiter, at):
         raise BadBody("the body does not start with the multipart boundary")
@@ -47,7 +48,7 @@ def read_multipart(body: bytes, boundary: str) -> Fields:
     return Fields(fields, shadows)
 
 
-def _refuse_more(body: bytes, delimiter: bytes, at: int) -> None:
+def _refuse_more(body: Source, delimiter: bytes, at: int) -> None:
     """Raise BadBody unless the delimiter at `at` is the last one and nothing follows it."""
     last = at + len(delimiter)
     if not body.startswith(b"--", last) or body.find(delimiter, at + 1) >= 0:
@@ -56,7 +57,7 @@ def _refuse_more(body: bytes, delimiter: bytes, at: int) -> None:
         raise BadBody("something follows the last multipart boundary")
 
 
-def _part(body: bytes, view: memoryview, start: int, stop: int, shadows: list[str]) -> Field:
+def _part(body: Source, view: memoryview, start: int, stop: int, shadows: list[str]) -> Field:
     end = body.find(_END_OF_HEADER, start, min(stop, start + HEADER_BYTES_MAX + len(_END_OF_HEADER)))
     if end < 0:
         raise BadBody("a part has no header, or one of more than 8 KiB")

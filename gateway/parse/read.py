@@ -7,6 +7,7 @@ from urllib.parse import unquote_plus
 from gateway.errors import BadHttp, BadImage, BadParameter, DuplicateParameter
 from gateway.parse import values
 from gateway.parse.base64image import decode_image
+from gateway.parse.buffer import Source
 from gateway.parse.fields import Fields, Number, Part, Value
 from gateway.parse.formbody import decoded_base64, read_form
 from gateway.parse.images import ImageRefused, image_size
@@ -24,7 +25,7 @@ _SEPARATORS = re.compile("[&;]")
 _ELSEWHERE = "must be given once, in the body: some readers see it a second time"
 
 
-def read_job(method: Method, *, content_type: Sequence[str], query: str, body: bytes, limits: Limits) -> Job:
+def read_job(method: Method, *, content_type: Sequence[str], query: str, body: Source, limits: Limits) -> Job:
     """What `body` asks of `method`, as far as it changes the price: the one reading every reader would come to.
 
     Args:
@@ -49,12 +50,12 @@ def read_job(method: Method, *, content_type: Sequence[str], query: str, body: b
     return _job(method, _priced(names, _decode(content_type, body)), limits)
 
 
-def _decode(content_type: Sequence[str], body: bytes) -> Fields:
+def _decode(content_type: Sequence[str], body: Source) -> Fields:
     encoding, boundary = read_encoding(content_type)
     if encoding is Encoding.JSON:
         return read_json(body)
     if encoding is Encoding.FORM:
-        return read_form(body)
+        return read_form(body[:])
     return read_multipart(body, boundary)
 
 

@@ -10,7 +10,7 @@ Rules of this file:
 """
 
 import asyncio
-import contextlib
+from collections.abc import AsyncIterator
 
 from aiohttp import ClientConnectionError, ClientRequest, ClientTimeout, StreamReader
 from aiohttp.client_proto import ResponseHandler
@@ -19,6 +19,7 @@ from aiohttp.http import StreamWriter
 from aiohttp.http_parser import RawResponseMessage
 from yarl import URL
 
+from gateway.messages import Stored
 from gateway.proxy.voyage import POOL_WATCH, Connector
 
 LINE_BYTES_MAX, FIELDS_MAX = 8190, 128
@@ -98,7 +99,7 @@ class Passage:
         # Says to the pool where to, for all calls; it is never sent.
         self._where = ClientRequest("GET", origin, loop=asyncio.get_running_loop())
 
-    async def ask(self, head: bytes, body: bytes) -> Answer:
+    async def ask(self, head: bytes, body: bytes | Stored) -> Answer:
         """Send `head` and `body`, and return the head of the answer. Raises what aiohttp's parts raise."""
         if self._connector.closed:
             raise ClientConnectionError
@@ -116,7 +117,7 @@ class Passage:
                 max_field_size=LINE_BYTES_MAX,
                 max_headers=FIELDS_MAX,
             )
-            if len(body) <= PIECE_BYTES:
+            if isinstance(body, bytes) and len(body) <= PIECE_BYTES:
                 protocol.transport.write(head + body)
             else:
                 protocol.transport.write(head)
@@ -136,11 +137,21 @@ class Passage:
         await self._connector.close()
 
 
-async def _pour(protocol: ResponseHandler, body: bytes) -> None:
+async def _pour(protocol: ResponseHandler, body: bytes | Stored) -> None:
     """Send a long body piece by piece. What goes wrong is found by whoever reads the answer."""
-    writer, left = StreamWriter(protocol, asyncio.get_running_loop()), memoryview(body)
-    with contextlib.suppress(ConnectionError):
-        while left:
-            await writer.write(left[:PIECE_BYTES], drain=False)
+    writer = StreamWriter(protocol, asyncio.get_running_loop())
+    try:
+        async for piece in _cut(body) if isinstance(body, bytes) else body.pieces():
+            await writer.write(piece, drain=False)
             await writer.drain()
-            left = left[PIECE_BYTES:]
+    except ConnectionError:
+        pass
+    except OSError:
+        # It cannot be read to its end: what was sent of it must not pass for all, nor wait for the rest.
+        if protocol.transport is not None:
+            protocol.transport.abort()
+
+
+async def _cut(body: bytes) -> AsyncIterator[memoryview]:
+    for at in range(0, len(body), PIECE_BYTES):
+        yield memoryview(body)[at : at + PIECE_BYTES]

@@ -19,6 +19,7 @@ def crossed(sound: Mapping[Trail, object], tenants: Mapping[str, object] | None)
     yield from _ports(sound)
     yield from _open_metrics(sound)
     yield from _hold_outlives_calls(sound)
+    yield from _request_outlives_its_parts(sound)
     yield from _key_outlives_hold(sound)
     if sound.get(("ledger", "durability")) == "replicated" and sound.get(("ledger", "url"), "") is None:
         yield ("ledger", "durability"), "needs ledger.url: the bundled store has no replicas", "local"
@@ -49,6 +50,15 @@ def _hold_outlives_calls(sound: Mapping[Trail, object]) -> Iterator[Found]:
         case [float(ttl_s), float(total_s), float(drain_s)] if ttl_s < (least := 2 * total_s + drain_s):
             message = f"must be at least {least:g}: twice upstream.total_timeout_s plus shutdown.drain_s"
             yield ("ledger", "hold_ttl_s"), message, ""
+
+
+def _request_outlives_its_parts(sound: Mapping[Trail, object]) -> Iterator[Found]:
+    keys = (("listen", "request_timeout_s"), ("bodies", "timeout_s"), ("upstream", "total_timeout_s"))
+    match [sound.get(key) for key in keys]:
+        # A client cut off while its call is in order would be charged for what it cannot have.
+        case [float(request_s), float(body_s), float(total_s)] if request_s < (least := body_s + total_s):
+            message = f"must be at least {least:g}: bodies.timeout_s plus upstream.total_timeout_s"
+            yield ("listen", "request_timeout_s"), message, ""
 
 
 def _key_outlives_hold(sound: Mapping[Trail, object]) -> Iterator[Found]:

@@ -42,8 +42,23 @@ class Listen(Rules):
 
     host: Text = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - it is a front door
     port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
+    connections_max: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Connections at once; fewer where open files do not suffice."
+    )
+    connections_per_address_max: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Of one address, trusted proxies left out; null: no such bound."
+    )
+    idle_timeout_s: Seconds = Field(
+        default=15.0, gt=0, le=3600, description="Seconds for a connection to send the whole head of its next request."
+    )
+    request_timeout_s: Seconds | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="Seconds from a request's first byte to its answer's last; null: twice what its parts may take.",
+    )
     trusted_proxies: tuple[Network, ...] = Field(
-        default=(), max_length=64, description="Addresses or networks whose X-Forwarded-For is believed, for the log."
+        default=(), max_length=64, description="Networks of proxies: their X-Forwarded-For is believed."
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(), max_length=64, description="Origins whose pages may call from a browser; none unless given."
@@ -193,14 +208,35 @@ class Bodies(Rules):
     """Bounds on what clients send."""
 
     bytes_max: int = Field(default=33_554_432, ge=1024, le=2**30, description="Bytes of one request body.")
+    memory_bytes_max: int = Field(
+        default=1_048_576, ge=1024, le=2**30, description="Bytes of one body held in memory; a larger one goes to disk."
+    )
     in_flight_bytes_max: int = Field(
-        default=268_435_456, le=2**36, description="Bytes of all bodies held at once; at least bytes_max."
+        default=134_217_728,
+        ge=262_144,
+        le=2**36,
+        description="Bytes of all bodies in memory at once; at least memory_bytes_max.",
+    )
+    spool_dir: FilePath | None = Field(
+        default=None, description="Directory of bodies on disk; null: `bodies` in ledger.data_dir."
+    )
+    spool_bytes_max: int = Field(
+        default=1_073_741_824, le=2**46, description="Bytes of all bodies on disk at once; at least bytes_max."
     )
     timeout_s: Seconds = Field(default=60.0, gt=0, le=600, description="Seconds for a body to arrive.")
+    bytes_per_s_min: int = Field(default=1024, ge=1, le=2**30, description="Bytes a second a body must arrive at.")
+    stall_s: Seconds = Field(default=10.0, gt=0, le=600, description="Seconds a body may fall behind bytes_per_s_min.")
 
     @field_validator("in_flight_bytes_max")
     @classmethod
     def _holds_one(cls, value: int, known: ValidationInfo) -> int:
+        if value < known.data.get("memory_bytes_max", value):
+            raise refuse("must be at least memory_bytes_max, or no such body is ever admitted")
+        return value
+
+    @field_validator("spool_bytes_max")
+    @classmethod
+    def _keeps_one(cls, value: int, known: ValidationInfo) -> int:
         if value < known.data.get("bytes_max", value):
             raise refuse("must be at least bytes_max, or no large body is ever admitted")
         return value
@@ -217,6 +253,9 @@ class Answers(Rules):
 
     write_timeout_s: Seconds = Field(
         default=30.0, gt=0, le=600, description="Seconds for a client to take the next piece of its answer."
+    )
+    bytes_per_s_min: int = Field(
+        default=1024, ge=1, le=2**30, description="Bytes a second a client takes, or falls behind by write_timeout_s."
     )
 
 

@@ -59,6 +59,7 @@ class HttpClient:
         receipt: told of status and bytes.
         flavour: how the upstream is sold: which money fields a client of it expects.
         write_timeout_s: a client that takes no byte for so long is gone.
+        bytes_per_s_min: so is one that falls behind this by as much.
         extra: fields of every answer to this client.
     """
 
@@ -69,12 +70,15 @@ class HttpClient:
         *,
         flavour: Flavour,
         write_timeout_s: float,
+        bytes_per_s_min: int,
         extra: Iterable[tuple[str, str]] = (),
     ) -> None:
         self._request = request
         self._receipt = receipt
         self._flavour = flavour
         self._write_timeout_s = write_timeout_s
+        self._bytes_per_s_min = bytes_per_s_min
+        self._waited_s = 0.0
         self._extra = tuple(extra)
         self.response: web.StreamResponse | None = None
 
@@ -108,7 +112,12 @@ class HttpClient:
     async def _taken(self, writer: StreamWriter) -> None:
         """Wait until the client has taken most of what was written; at once where it is little."""
         if self._request.protocol.writing_paused:
-            await self._in_time(writer.drain())
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
+            owed_s = self._write_timeout_s + self._receipt.bytes_out / self._bytes_per_s_min - self._waited_s
+            async with asyncio.timeout(min(self._write_timeout_s, owed_s)):
+                await writer.drain()
+            self._waited_s += loop.time() - began_s
 
     async def _begun(self, response: web.StreamResponse) -> StreamWriter:
         """Let the head go with the body's first bytes when these are there already, else at the loop's next turn."""

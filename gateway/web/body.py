@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp import ClientError, HttpVersion10, HttpVersion11, web
@@ -13,12 +11,13 @@ from gateway.errors import (
     BadHttp,
     BodyTooLarge,
     BodyTooSlow,
-    Busy,
     ClientGone,
     ExpectationFailed,
     UnsupportedMediaType,
 )
 from gateway.parse.limits import Limits
+from gateway.web.disk import PIECE_BYTES, Spooled
+from gateway.web.in_flight import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,54 +26,23 @@ class Bounds:
 
     Attributes:
         body_bytes_max: of one body.
+        memory_bytes_max: of one body in memory; a larger one goes to disk.
         body_timeout_s: for a body to arrive.
+        body_bytes_per_s_min: what a body must arrive at, on the whole.
+        body_stall_s: how far a body may fall behind that.
         write_timeout_s: for a client to take the next bytes of its answer.
+        write_bytes_per_s_min: what a client must take its answer at, on the whole.
         limits: of parsed values and images.
     """
 
     body_bytes_max: int
+    memory_bytes_max: int
     body_timeout_s: float
+    body_bytes_per_s_min: int
+    body_stall_s: float
     write_timeout_s: float
+    write_bytes_per_s_min: int
     limits: Limits
-
-
-class InFlight:
-    """Counts the body bytes held in memory by all requests together; more than `bytes_max` is Busy."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
-        self.bytes = 0
-
-    @contextmanager
-    def share(self) -> Iterator["Share"]:
-        """A request's share of the bound, given back when the block is left."""
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            self.bytes -= share.bytes
-
-    def take(self, count: int) -> None:
-        """Add `count` bytes. Raises Busy when that passes the bound; then nothing was added."""
-        if self.bytes + count > self._bytes_max:
-            raise Busy
-        self.bytes += count
-
-
-class Share:
-    """What one request holds of `InFlight`."""
-
-    __slots__ = ("_all", "bytes")
-
-    def __init__(self, all_bodies: InFlight) -> None:
-        self._all = all_bodies
-        self.bytes = 0
-
-    def grow_to(self, count: int) -> None:
-        """Hold at least `count` bytes; errors as `InFlight.take`."""
-        if count > self.bytes:
-            self._all.take(count - self.bytes)
-            self.bytes = count
 
 
 # A registered name or an address, and a port. Nothing is done with it; another reader might do something.
@@ -102,31 +70,34 @@ def refuse_expectation(request: web.BaseRequest) -> None:
         raise ExpectationFailed
 
 
-async def read_body(request: web.BaseRequest, share: Share, *, bytes_max: int, timeout_s: float) -> bytes:
+async def read_body(request: web.BaseRequest, share: Share, bounds: Bounds) -> bytes | Spooled:
     """The whole body, as sent. A client that expects `100 Continue` gets it once nothing in the head speaks against it.
 
     Raises:
-        BodyTooLarge: announced or found to be more than `bytes_max`.
-        BodyTooSlow: not complete within `timeout_s`.
+        BodyTooLarge: announced or found to be more than `body_bytes_max`.
+        BodyTooSlow: not complete within `body_timeout_s`, or too far behind `body_bytes_per_s_min` meanwhile.
         UnsupportedMediaType: it is content-coded; nothing is ever inflated.
         BadHttp: its framing is broken.
-        Busy: all bodies together pass their bound.
+        Busy: all bodies together pass their bound, or the disk does not take a large one.
         ClientGone: the client left before it was complete.
     """
     if any(coding.lower() != "identity" for coding in request.headers.getall("Content-Encoding", [])):
         raise UnsupportedMediaType("compressed request bodies are not accepted")
     announced = request.content_length or 0
-    if announced > bytes_max:
-        raise BodyTooLarge(bytes_max)
-    share.grow_to(announced)
+    if announced > bounds.body_bytes_max:
+        raise BodyTooLarge(bounds.body_bytes_max)
+    if announced <= bounds.memory_bytes_max:
+        share.grow_to(announced)
+    else:
+        share.to_disk(announced)
     _let_it_come(request)
     try:
-        if request.content.is_eof():  # all of it is here: nothing to wait for
-            return _whole(request, share, bytes_max)
-        async with asyncio.timeout(timeout_s):
-            return await _collect(request, share, bytes_max)
+        if share.file is None and request.content.is_eof():  # all of it is here: nothing to wait for
+            return _whole(request, share, bounds)
+        async with asyncio.timeout(None) as timer:
+            return await _collect(request, share, bounds, _Pace(timer, bounds))
     except TimeoutError:
-        raise BodyTooSlow(timeout_s) from None
+        raise BodyTooSlow(bounds.body_timeout_s, bounds.body_bytes_per_s_min) from None
     except ConnectionError:
         raise ClientGone from None
     except (HttpProcessingError, ClientError, web.RequestPayloadError, ValueError):
@@ -144,21 +115,59 @@ def _let_it_come(request: web.BaseRequest) -> None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _whole(request: web.BaseRequest, share: Share, bytes_max: int) -> bytes:
+def _whole(request: web.BaseRequest, share: Share, bounds: Bounds) -> bytes:
     body = request.content.read_nowait()
-    if len(body) > bytes_max:
-        raise BodyTooLarge(bytes_max)
+    if len(body) > bounds.body_bytes_max:
+        raise BodyTooLarge(bounds.body_bytes_max)
     share.grow_to(len(body))
     return body
 
 
-async def _collect(request: web.BaseRequest, share: Share, bytes_max: int) -> bytes:
-    chunks: list[bytes] = []
+class _Pace:
+    """Moves the deadline of one body: it is due as a whole, and so is what its rate owes.
+
+    A body may fall behind by `body_stall_s`, never more; what came early does not count for long.
+    """
+
+    __slots__ = ("_bounds", "_due_s", "_ends_s", "_loop", "_timer")
+
+    def __init__(self, timer: asyncio.Timeout, bounds: Bounds) -> None:
+        self._timer = timer
+        self._bounds = bounds
+        self._loop = asyncio.get_running_loop()
+        now_s = self._loop.time()
+        self._ends_s = now_s + bounds.body_timeout_s
+        self._due_s = now_s + bounds.body_stall_s
+        self._set()
+
+    def arrived(self, count: int) -> None:
+        """Move on by `count` bytes."""
+        earned_s = self._due_s + count / self._bounds.body_bytes_per_s_min
+        self._due_s = min(earned_s, self._loop.time() + self._bounds.body_stall_s)
+        self._set()
+
+    def _set(self) -> None:
+        self._timer.reschedule(min(self._due_s, self._ends_s))
+
+
+async def _collect(request: web.BaseRequest, share: Share, bounds: Bounds, pace: _Pace) -> bytes | Spooled:
+    # Not a list: of a body that comes two bytes at a time, its entries would be most of what is held.
+    held = bytearray()
     count = 0
     async for chunk in request.content.iter_any():
         count += len(chunk)
-        if count > bytes_max:
-            raise BodyTooLarge(bytes_max)
+        if count > bounds.body_bytes_max:
+            raise BodyTooLarge(bounds.body_bytes_max)
+        pace.arrived(len(chunk))
+        if share.file is None and count > bounds.memory_bytes_max:
+            share.to_disk(count)
         share.grow_to(count)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        held += chunk
+        if share.file is not None and len(held) >= PIECE_BYTES:
+            await share.file.write(held)
+            held = bytearray()
+    if share.file is None:
+        return bytes(held)
+    if held:
+        await share.file.write(held)
+    return share.file

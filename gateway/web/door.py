@@ -36,9 +36,11 @@ from gateway.repeats import Memo
 from gateway.units import Credits
 from gateway.web.account import account_document, budget_document, quote_document
 from gateway.web.answer import HttpClient, document, new_request_id
-from gateway.web.body import Bounds, InFlight, expects_word, read_body, refuse_expectation, refuse_unclear
+from gateway.web.body import Bounds, expects_word, read_body, refuse_expectation, refuse_unclear
+from gateway.web.disk import Spooled
 from gateway.web.early import refuse_exhausted
 from gateway.web.front import Front
+from gateway.web.in_flight import InFlight
 from gateway.web.routes import Kind, Route, Routes, known_verb
 from gateway.web.wishes import ceilings_of, idempotency_key, once_of, wants_dry_run
 
@@ -115,6 +117,7 @@ class Door:
             receipt,
             flavour=self._flavour,
             write_timeout_s=self._bounds.write_timeout_s,
+            bytes_per_s_min=self._bounds.write_bytes_per_s_min,
             extra=extra,
         )
         visit = Visit(request, receipt, client)
@@ -160,12 +163,7 @@ class Door:
         if not dry and key is None and expects_word(visit.request):
             await refuse_exhausted(self._ledger, _path(principal), self._tariff, method)
         with self._in_flight.share() as share:
-            body = await read_body(
-                visit.request,
-                share,
-                bytes_max=self._bounds.body_bytes_max,
-                timeout_s=self._bounds.body_timeout_s,
-            )
+            body = await read_body(visit.request, share, self._bounds)
             visit.receipt.bytes_in = len(body)
             job = await self._job_in(visit, method, query, body)
             call = self._call(visit, route.path, query, body)
@@ -181,14 +179,20 @@ class Door:
         visit.receipt.once = once.key[:ONCE_SHOWN] if once is not None else None
         return Memo(once)
 
-    async def _job_in(self, visit: Visit, method: Method, query: str, body: bytes) -> Job:
+    async def _job_in(self, visit: Visit, method: Method, query: str, body: bytes | Spooled) -> Job:
         # Of what will be forwarded: a type that the client keeps for this hop says nothing to the upstream.
         content_types = tuple(value for name, value in forwardable(visit.fields) if name == "content-type")
-        read = partial(read_job, method, content_type=content_types, query=query, body=body, limits=self._bounds.limits)
-        # A large body takes long enough to keep everybody else waiting.
-        return read() if len(body) <= READ_ON_LOOP_BYTES_MAX else await asyncio.to_thread(read)
+        read = partial(read_job, method, content_type=content_types, query=query, limits=self._bounds.limits)
+        if isinstance(body, bytes):
+            # A large body takes long enough to keep everybody else waiting.
+            small = len(body) <= READ_ON_LOOP_BYTES_MAX
+            return read(body=body) if small else await asyncio.to_thread(read, body=body)
+        job = await body.read(lambda whole: read(body=whole))
+        if visit.request.transport is None:
+            raise ClientGone  # while it waited for its turn: nothing was held for it yet
+        return job
 
-    def _call(self, visit: Visit, path: str, query: str, body: bytes) -> Call:
+    def _call(self, visit: Visit, path: str, query: str, body: bytes | Spooled) -> Call:
         return Call(visit.receipt.request_id, visit.request.method, path, query, forwardable(visit.fields), body)
 
     async def _verdict(self, visit: Visit, order: Order) -> web.StreamResponse:

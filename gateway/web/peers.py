@@ -11,6 +11,8 @@ HOPS_MAX = 16
 
 _ADDRESSES_KEPT = 4_096
 
+_SITE_BYTES = 8
+
 # More than any address has: what is cut here is none either way.
 _ADDRESS_CHARACTERS_MAX = 64
 
@@ -44,6 +46,16 @@ class Peers:
             if not self._trusts(found):
                 break
         return str(nearest)
+
+    def counted(self, peer: str) -> bytes | None:
+        """What a connection from `peer` counts as: its address, or the network of an IPv6 one, which is one site's.
+
+        None for a trusted proxy, through which many come, and for what is no address.
+        """
+        found = _read(peer)
+        if found is None or self._trusts(found):
+            return None
+        return found.packed if isinstance(found, IPv4Address) else found.packed[:_SITE_BYTES]
 
     def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._trusted)

@@ -1,18 +1,21 @@
 """The HTTP server under both listeners: aiohttp's, with its own error pages replaced by problem documents."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.errors import BadHttp, GatewayError, HeadTooLarge
+from gateway.errors import BadHttp, Busy, GatewayError, HeadTooLarge
 from gateway.problems import problem_for
 from gateway.receipt import Receipt
-from gateway.web.answer import document, new_request_id
+from gateway.web.answer import SERVER, document, new_request_id
+from gateway.web.connections import Caps, Connections
 from gateway.web.wire import LINE_BYTES_MAX, Watch
 
 # What no parser takes in a head nor between chunks.
@@ -20,6 +23,14 @@ _UNREADABLE = b"\0"
 
 # Fields are counted by `Watch`, over the whole head.
 _NO_BOUND = 1_000_000
+
+# What a connection keeps of a body nobody takes yet is at most twice this, and what one read brings.
+_READ_BYTES = 65_536
+
+# Requests that wait behind the one being answered before nothing more is read, and with how many reading goes on.
+_WAITING_MAX, _WAITING_FEW = 8, 4
+
+_BACKLOG = 2_048
 
 
 class UnfitParserError(RuntimeError):
@@ -41,12 +52,68 @@ class _Protocol(RequestHandler):
     # The body of the newest request that has come in.
     _newest: StreamReader | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    # What to write to and to abort, also once the framework has let go of it.
+    _wire: asyncio.Transport | None = None
+
+    # When the first byte of the newest request came, when that of the one being answered, and since when there is
+    # something left to send of an answer that is over; 0 for not at all.
+    _first_s = _began_s = _unsent_s = 0.0
+
+    def __init__(self, server: "_Server", **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._max_msg_queue_size, self._msg_queue_resume_size = _WAITING_MAX, _WAITING_FEW
         self._watch = Watch()
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, where there is room; else say so and close."""
+        self._wire = wire = cast("asyncio.Transport", transport)
+        peer = wire.get_extra_info("peername")
+        if self._server.connected.admit(self, peer[0] if isinstance(peer, tuple) else None):
+            super().connection_made(transport)
+            return
+        self._force_close, self._manager = True, None
+        wire.write(self._server.no_room)
+        wire.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End, however that came."""
+        self._server.connected.left(self)
+        super().connection_lost(exc)
+
+    @property
+    def spare(self) -> bool:
+        """Whether it waits for a request, and nothing is left to send."""
+        waits = self._waiter is not None and not self._waiter.done()
+        return waits and self._wire is not None and not self._wire.get_write_buffer_size()
+
+    def begins(self) -> None:
+        """A request is about to be answered."""
+        self._began_s = self._first_s or self._loop.time()
+
+    def overdue(self, now_s: float) -> bool:
+        """Whether the request under way has had its time, or whoever reads the end of an answer."""
+        if self._current_request is not None:
+            return now_s - self._began_s > self._server.request_timeout_s
+        if self._wire is None or not self._wire.get_write_buffer_size():
+            self._unsent_s = 0.0
+            return False
+        self._unsent_s = self._unsent_s or now_s
+        return now_s - self._unsent_s > self._server.write_timeout_s
+
+    def give_way(self) -> None:
+        """End it, for the sake of a new connection."""
+        self.force_close()
+
+    def abort(self) -> None:
+        """End it now. Who waits for an upstream goes on, for nobody."""
+        if self._wire is not None:
+            self._wire.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sends."""
+        if self._watch.between:
+            self._first_s = self._loop.time()
         if self._watch.fault is not None:
             return  # nothing behind a refused message is read
         passed = self._watch.passed(data)
@@ -102,13 +169,38 @@ def _misread(exc: BaseException | None) -> GatewayError:
     return HeadTooLarge() if isinstance(exc, LineTooLong) else BadHttp("the message is not well-formed HTTP")
 
 
+def _no_room() -> bytes:
+    """The whole answer to a connection that is one too many."""
+    problem = problem_for(Busy(), request_id="", speaks_rapidapi=False)
+    fields = (*problem.fields, ("Server", SERVER), ("Content-Length", str(len(problem.body))), ("Connection", "close"))
+    lines = (f"HTTP/1.1 {problem.status} Service Unavailable", *(f"{name}: {value}" for name, value in fields))
+    return "\r\n".join((*lines, "", "")).encode("ascii") + problem.body
+
+
 class _Server(web.Server):
-    def __init__(self, handler: Handler, *, refused: Callable[[Receipt], None], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        refused: Callable[[Receipt], None],
+        connections: Connections,
+        request_timeout_s: float,
+        write_timeout_s: float,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(handler, **kwargs)
         self.refused = refused
+        self.connected = connections
+        self.request_timeout_s = request_timeout_s
+        self.write_timeout_s = write_timeout_s
+        self.no_room = _no_room()
 
     def __call__(self) -> RequestHandler:
         return _Protocol(self, loop=self._loop, **self._kwargs)
+
+    def _make_request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        protocol.begins()
+        return super()._make_request(message, payload, protocol, writer, task)
 
 
 class Listener:
@@ -119,6 +211,10 @@ class Listener:
         host, port: where; port 0 takes a free one.
         idle_timeout_s: for a connection to send its next request, and for the head of a request to arrive.
         drain_s: how long running requests may take once `stop` is called.
+        caps: how many connections there may be; the others are answered `busy` and closed.
+        request_timeout_s: from a request's first byte to its answer's last; then the connection ends. Whoever answers
+            is not told but by that.
+        write_timeout_s: for a client to take what is left of an answer that is over.
         refused: told of every message that was refused before it reached the handler.
     """
 
@@ -130,15 +226,24 @@ class Listener:
         port: int,
         idle_timeout_s: float,
         drain_s: float,
+        caps: Caps,
+        request_timeout_s: float,
+        write_timeout_s: float,
         refused: Callable[[Receipt], None] = lambda _: None,
     ) -> None:
+        self.connections = Connections(caps)
+        self._watching: asyncio.Task[None] | None = None
         server = _Server(
             handler,
             refused=refused,
+            connections=self.connections,
+            request_timeout_s=request_timeout_s,
+            write_timeout_s=write_timeout_s,
             access_log=None,
             keepalive_timeout=idle_timeout_s,
             auto_decompress=False,
             lingering_time=2.0,
+            read_bufsize=_READ_BYTES,
             max_headers=_NO_BOUND,
             max_line_size=LINE_BYTES_MAX,
             max_field_size=LINE_BYTES_MAX,
@@ -150,7 +255,8 @@ class Listener:
     async def start(self) -> None:
         """Begin to listen. Raises OSError when the port is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, backlog=1024).start()
+        await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+        self._watching = asyncio.create_task(self.connections.watch())
 
     @property
     def port(self) -> int:
@@ -160,3 +266,7 @@ class Listener:
     async def stop(self) -> None:
         """Stop listening and wait for running requests, at most `drain_s` twice over."""
         await self._runner.cleanup()
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching

@@ -42,6 +42,11 @@ class Watch:
         self._left = 0
         self.fault: GatewayError | None = None
 
+    @property
+    def between(self) -> bool:
+        """Whether the next byte is the first one of a request."""
+        return self._state == "head" and not self._kept
+
     def passed(self, data: bytes) -> int:
         """How many bytes of `data` may go on to the parser: all, unless `fault` is set now."""
         at = 0

@@ -3,12 +3,12 @@
 import asyncio
 import re
 
-from gateway.errors import BadHeader
+from gateway.errors import BadHeader, Busy
 from gateway.exchange import Ceiling
 from gateway.identity.principal import Principal
 from gateway.ledger.budget import Path
 from gateway.messages import Call, Fields
-from gateway.once import Once
+from gateway.once import Digest, Once
 from gateway.units import Credits
 
 MAX_CREDITS = "x-gateway-max-credits"
@@ -78,10 +78,23 @@ def idempotency_key(fields: Fields) -> str | None:
 
 
 async def once_of(key: str, payer: Path, call: Call) -> Once:
-    """`call`, to be made once for `payer`. Its bytes count, not their meaning: a retry sends them as they were."""
+    """`call`, to be made once for `payer`. Its bytes count, not their meaning: a retry sends them as they were.
+
+    Raises:
+        Busy: its body cannot be read again.
+    """
     kind = next((value for name, value in call.fields if name == "content-type"), "")
     asked = [part.encode("utf-8", "surrogateescape") for part in (call.verb, call.path, call.query, kind)]
     who = (payer.tenant, payer.team, payer.user)
+    if not isinstance(call.body, bytes):
+        digest = Digest(asked)
+        digest.begin(len(call.body))
+        try:
+            async for piece in call.body.pieces():
+                digest.feed(piece)
+        except OSError:
+            raise Busy from None
+        return Once.over(key, who, digest)
     if len(call.body) <= HASHED_ON_LOOP_BYTES_MAX:
         return Once.of(key, who, [*asked, call.body])
     return await asyncio.to_thread(Once.of, key, who, [*asked, call.body])

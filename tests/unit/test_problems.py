@@ -53,7 +53,7 @@ CASES: list[tuple[GatewayError, int, dict[str, Any]]] = [
     (errors.TokenInUrl(), 400, {}),
     (errors.AmbiguousCredentials(), 400, {}),
     (errors.BodyTooLarge(1024), 413, {"body_bytes_max": 1024}),
-    (errors.BodyTooSlow(30.0), 408, {}),
+    (errors.BodyTooSlow(30.0, 1024), 408, {}),
     (errors.ExpectationFailed(), 417, {}),
     (errors.UnsupportedMediaType("the content type is missing"), 415, {}),
     (errors.BadBody("a part has no name"), 400, {}),
