@@ -1,5 +1,6 @@
 """Build: settings -> the parts that need no running loop. Settings stop here and in `app` (wall 11)."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from gateway.identity.claims import Claim, ClaimRules, Fixed
@@ -9,6 +10,7 @@ from gateway.identity.keys import Key, KeySet, pem_key, secret_key
 from gateway.identity.revocation import RevocationWatch
 from gateway.identity.verify import Issuer, Verifier
 from gateway.ledger.budget import BudgetBook, Rule, TeamBudgets, TenantBudgets
+from gateway.ledger.limits import Limits
 from gateway.ledger.marks import Marks
 from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
@@ -17,7 +19,7 @@ from gateway.revocations import StoredRevocations
 from gateway.settings import BudgetRule, Settings, TenantRules, TokenKey
 from gateway.settings.issuers import Claims, Identity
 from gateway.settings.issuers import Issuer as IssuerSettings
-from gateway.settings.tenants import WEEKDAYS
+from gateway.settings.tenants import WEEKDAYS, LimitRules
 
 
 def budget_book(tenants: Mapping[str, TenantRules]) -> BudgetBook:
@@ -32,7 +34,15 @@ def _tenant(rules: TenantRules) -> TenantBudgets:
         teams={name: TeamBudgets(_rules(team.budgets), _rules(team.each_user)) for name, team in rules.teams.items()},
         users={name: _rules(user.budgets) for name, user in rules.users.items()},
         frozen=rules.frozen,
+        limits=_limits(rules.limits),
     )
+
+
+def _limits(rules: LimitRules) -> Limits | None:
+    pace = rules.calls_per_second
+    if rules.calls_in_flight is None and pace is None:
+        return None
+    return Limits(rules.calls_in_flight, pace, rules.burst or max(1, math.ceil(pace or 1)))
 
 
 def _rules(rules: Sequence[BudgetRule]) -> tuple[Rule, ...]:

@@ -1,5 +1,6 @@
 """Documents: what several of our JSON documents and answers say in the same words. Pure."""
 
+from decimal import Decimal
 from typing import Any
 
 from gateway.once import IdempotencyEnded
@@ -18,6 +19,11 @@ def money(**amounts: Credits) -> Facts:
     for name, amount in amounts.items():
         facts[name], facts[f"{name}_usd"] = amount.as_number(), amount.usd()
     return facts
+
+
+def plain_number(value: Decimal) -> int | float:
+    """As JSON spells it: whole where it is whole."""
+    return int(value) if value == int(value) else float(value)
 
 
 def advice_facts(advice: Advice) -> Facts:

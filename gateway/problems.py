@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.documents import Facts, Pairs, advice_facts, first_facts, money, replay_fields
+from gateway.documents import Facts, Pairs, advice_facts, first_facts, money, plain_number, replay_fields
 from gateway.errors import (
     AboveCeiling,
     AmbiguousCredentials,
@@ -42,6 +42,7 @@ from gateway.errors import (
     TenantInvalid,
     TenantUnknown,
     TokenInUrl,
+    TooManyCalls,
     Unauthenticated,
     UnknownPath,
     Unpriced,
@@ -216,6 +217,13 @@ TABLE: dict[type[GatewayError], Row] = {
         facts=_budget,
         retry_s=lambda error, _: error.reset_s,
         other=Other(429, lambda _, speaks_rapidapi: speaks_rapidapi),
+    ),
+    TooManyCalls: Row(
+        429,
+        "Too many calls",
+        lambda error: f"The limit of {error.allowed:f} {error.code.replace('_', ' ')} is reached. Nothing was charged.",
+        facts=lambda error: {"limit": error.code, "allowed": plain_number(error.allowed)},
+        retry_s=lambda error, _: error.retry_after_s,
     ),
     LedgerUnavailable: Row(503, "Ledger unavailable", "Budgets cannot be checked at the moment.", retry_s=_soon),
     LedgerPoisoned: Row(503, "Ledger closed", "This caller's budgets are closed until an operator repairs them."),

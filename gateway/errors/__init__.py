@@ -24,6 +24,7 @@ from gateway.errors.ledger import (
     LedgerPoisoned,
     LedgerRegressed,
     LedgerUnavailable,
+    TooManyCalls,
 )
 from gateway.errors.requests import (
     AmbiguousCredentials,
@@ -85,6 +86,7 @@ __all__ = [
     "TenantInvalid",
     "TenantUnknown",
     "TokenInUrl",
+    "TooManyCalls",
     "Unauthenticated",
     "UnknownPath",
     "Unpriced",

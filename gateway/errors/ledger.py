@@ -1,6 +1,7 @@
 """What money or a bound does not allow, and a ledger that cannot be asked."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from gateway.errors.root import GatewayError
 from gateway.units import Credits
@@ -43,6 +44,24 @@ class BudgetExhausted(GatewayError):
     level: str = "tenant"
     certain: bool = True
     reason = "budget_exhausted"
+
+
+@dataclass(eq=False)
+class TooManyCalls(GatewayError):
+    """The tenant has as many calls in flight, or in a second, as its limits allow. Nothing was written.
+
+    Attributes:
+        code: which limit: `calls_in_flight` or `calls_per_second`.
+        allowed: what it is set to.
+        retry_after_s: seconds until the next call may begin; 1 where that depends on when others end.
+        certain: false when an earlier try went unanswered: it may yet be written, and must be voided.
+    """
+
+    code: str
+    allowed: Decimal
+    retry_after_s: int
+    certain: bool = True
+    reason = "too_many_calls"
 
 
 @dataclass(eq=False)

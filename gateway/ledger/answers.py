@@ -1,13 +1,15 @@
 """Answers: what the scripts said, as types and errors."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
-from gateway.errors import BudgetExhausted, LedgerMissing, LedgerPoisoned
+from gateway.errors import BudgetExhausted, LedgerMissing, LedgerPoisoned, TooManyCalls
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Budget, binding
 from gateway.ledger.contract import HoldId, Settlement, State
 from gateway.ledger.grants import live, whole
+from gateway.ledger.limits import Limits
 from gateway.ledger.window import Span
 from gateway.units import Credits, Flag
 
@@ -71,6 +73,12 @@ def exhausted(found: tuple[Balance, ...], amount: Credits) -> BudgetExhausted:
         reset_s=refusing.reset_s,
         level=refusing.budget.level,
     )
+
+
+def limited(limits: Limits, which: str, wait_us: int) -> TooManyCalls:
+    """The refusal, which names the limit; for calls in flight nobody knows when the next one ends."""
+    allowed = limits.calls_per_second if which == "calls_per_second" else limits.calls_in_flight
+    return TooManyCalls(which, Decimal(allowed or 0), max(1, -(-wait_us // 1_000_000)))
 
 
 def settlement(hold_id: HoldId, charged: Credits, flag: Flag, answer: Sequence[str]) -> Settlement:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from gateway.errors import TenantFrozen, TenantUnknown
+from gateway.ledger.limits import Limits
 from gateway.ledger.window import Every, Span, Window
 from gateway.units import Credits
 
@@ -135,6 +136,7 @@ class TenantBudgets:
         teams: by name. When any team is configured, an unknown team is refused.
         users: budgets of single users, by name, besides `each_user`.
         frozen: nothing new may be held.
+        limits: on calls at once; None for none.
     """
 
     budgets: tuple[Rule, ...]
@@ -142,6 +144,7 @@ class TenantBudgets:
     teams: Mapping[str, TeamBudgets] = field(default_factory=dict)
     users: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     frozen: bool = False
+    limits: Limits | None = None
 
 
 class BudgetBook:
@@ -197,6 +200,11 @@ class BudgetBook:
                 self._known.clear()
             self._known[path] = known
         return known
+
+    def limits(self, tenant: str) -> Limits | None:
+        """The tenant's limits on calls; None for none."""
+        found = self._tenants.get(tenant)
+        return None if found is None else found.limits
 
     def named(self, tenant: str, name: str) -> Budget | None:
         """The tenant's budget of this name, a single user's included; None when there is none.

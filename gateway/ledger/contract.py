@@ -14,13 +14,17 @@
    one that is voided gives it back.
 9. What the keeper has lost is never taken for nothing spent: a balance that is gone closes its tenant, and the charge
    of a hold that is gone is booked all the same, once.
+10. A tenant's limits on calls are decided in the same step: whenever a hold is made, open holds that are not past their
+   deadline are no more than `calls_in_flight`, and no more holds were made than `calls_per_second` and `burst` allow.
+   What is refused, for whatever reason, and what is asked again uses up nothing. Limits come after identity, before
+   budgets; they count for new holds from the moment they are configured.
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType, Protocol
 
-from gateway.errors import BudgetExhausted, Forbidden, HoldClosed, LedgerUnavailable
+from gateway.errors import BudgetExhausted, Forbidden, HoldClosed, LedgerUnavailable, TooManyCalls
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Path
 from gateway.once import FREE, Once, Repeated
@@ -160,6 +164,7 @@ class Ledger(Protocol):
 
         Raises:
             BudgetExhausted: some budget lacks `amount`; it is named; nothing was written.
+            TooManyCalls: a limit of the tenant's is reached; it is named; nothing was written.
             TenantUnknown: nobody configured this tenant.
             TenantFrozen: an operator froze it.
             HoldClosed: this id has ended already.
@@ -300,5 +305,5 @@ def _definite(error: BaseException) -> bool:
     if isinstance(error, LedgerUnavailable):
         return not error.sent
     return isinstance(error, Forbidden | HoldClosed) or (
-        isinstance(error, BudgetExhausted | Repeated) and error.certain
+        isinstance(error, BudgetExhausted | TooManyCalls | Repeated) and error.certain
     )

@@ -63,6 +63,11 @@ def once(tenant: str, key: str) -> str:
     return f"{PREFIX}:{{{tenant}}}:once:{key}"
 
 
+def pace(tenant: str) -> str:
+    """When the tenant's calls are even, as far as their number in a second is limited."""
+    return f"{PREFIX}:{{{tenant}}}:pace"
+
+
 def exported(tenant: str) -> str:
     """Up to which entry the tenant's journal was exported."""
     return f"{PREFIX}:{{{tenant}}}:exported"

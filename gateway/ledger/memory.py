@@ -12,8 +12,10 @@ from typing import Any
 from gateway.errors import BudgetExhausted, HoldClosed
 from gateway.ledger import keys
 from gateway.ledger.adjustment import Adjusted, AdjustmentRefused, Granted, OperationId, Warrant
+from gateway.ledger.answers import limited
 from gateway.ledger.budget import Balance, Budget, BudgetBook, Path, binding
 from gateway.ledger.contract import KEPT_MS, Audit, Difference, End, Hold, HoldId, Settlement, State
+from gateway.ledger.limits import paced
 from gateway.ledger.recount import Recount
 from gateway.ledger.window import Every, Window
 from gateway.once import FREE, Facts, First, IdempotencyEnded, IdempotencyMismatch, IdempotencyOpen, Once
@@ -58,6 +60,7 @@ class MemoryLedger:
         self._granted: dict[tuple[str, keys.Place], list[Granted]] = defaultdict(list)
         self._records: dict[tuple[str, HoldId], _Record] = {}
         self._onces: dict[tuple[str, str], _Key] = {}
+        self._even_us: dict[str, int] = defaultdict(int)
         self._operations: dict[tuple[str, OperationId], tuple[object, Any]] = {}
         self.journal: dict[str, list[dict[str, str]]] = defaultdict(list)
 
@@ -70,6 +73,7 @@ class MemoryLedger:
                 return known.hold
             raise HoldClosed
         self._refuse_repeated(path.tenant, once)
+        even_us = self._refuse_many(path.tenant)
         before = await self.balances(path)
         if not all(balance.bears(amount) for balance in before):
             refusing = binding(before, amount)
@@ -87,8 +91,28 @@ class MemoryLedger:
         self._records[path.tenant, hold_id] = _Record(hold, State.OPEN)
         if once is not None:
             self._onces[path.tenant, once.key] = _Key(once.fingerprint, hold_id, self._clock_ms() + self._once_kept_ms)
+        self._even_us[path.tenant] = even_us
         self._write("hold", hold, None, None)
         return hold
+
+    def _refuse_many(self, tenant: str) -> int:
+        """When the tenant's calls are even once the hold is made. Raises TooManyCalls."""
+        limits, even_us, now_ms = self._book.limits(tenant), self._even_us[tenant], self._clock_ms()
+        if limits is None:
+            return even_us
+        ours = (record for (whose, _), record in self._records.items() if whose == tenant)
+        opened = sum(
+            record.state is State.OPEN and record.hold is not None and record.hold.deadline_ms > now_ms
+            for record in ours
+        )
+        if limits.calls_in_flight is not None and opened >= limits.calls_in_flight:
+            raise limited(limits, "calls_in_flight", 0)
+        if limits.calls_per_second is None:
+            return even_us
+        even_us, wait_us = paced(limits, even_us, now_ms * 1_000)
+        if wait_us:
+            raise limited(limits, "calls_per_second", wait_us)
+        return even_us
 
     def _refuse_repeated(self, tenant: str, once: Once | None) -> None:
         key = self._onces.get((tenant, once.key)) if once is not None else None

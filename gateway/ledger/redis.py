@@ -15,13 +15,15 @@ from gateway.errors import (
     LedgerPoisoned,
     LedgerRegressed,
     LedgerUnavailable,
+    TooManyCalls,
 )
 from gateway.ledger import keys
 from gateway.ledger.adjustment import Warrant
-from gateway.ledger.answers import balance_keys, balances, exhausted, read_places, settlement, stored
+from gateway.ledger.answers import balance_keys, balances, exhausted, limited, read_places, settlement, stored
 from gateway.ledger.budget import Balance, Budget, BudgetBook, Path
 from gateway.ledger.contract import KEPT_MS, Audit, End, Hold, HoldId, Settlement, State
 from gateway.ledger.layout import Layout, Layouts
+from gateway.ledger.limits import written
 from gateway.ledger.marks import Marks
 from gateway.ledger.open_holds import OpenHolds, read_open_holds
 from gateway.ledger.recount import recount
@@ -103,7 +105,7 @@ class RedisLedger:
                 raise
         try:
             return await self._held(path, amount, hold_id, once)
-        except (BudgetExhausted, Repeated) as refused:
+        except (BudgetExhausted, Repeated, TooManyCalls) as refused:
             # Refused now, but the first question may still be on its way, and be granted.
             refused.certain = False
             raise
@@ -132,12 +134,15 @@ class RedisLedger:
         raise LedgerUnavailable("clock")
 
     async def _known(self, path: Path, hold_id: HoldId, once: Once | None, answer: list[Any]) -> Hold:
-        """What an answer says that neither held nor found a budget wanting: what was there before, or is gone."""
+        """What an answer says that neither held nor found a budget wanting: what was before, is too much or gone."""
         verdict = answer[0]
         if verdict == "known":
             return await self._again(path, hold_id, once, answer)
         if verdict == "other":
             raise IdempotencyMismatch
+        limits = self._book.limits(path.tenant)
+        if verdict == "limited" and limits is not None:
+            raise limited(limits, answer[3], int(answer[4]))
         if verdict == "taken" and once is not None:
             raise await self._repeating.refusal(path.tenant, answer[3], once)
         raise LedgerMissing("missing", sent=False)
@@ -176,9 +181,11 @@ class RedisLedger:
     async def _ask_hold(
         self, path: Path, amount: Credits, hold_id: HoldId, layout: Layout, *, once: Once | None
     ) -> list[Any]:
+        limits = self._book.limits(path.tenant)
+        pace = [keys.pace(path.tenant)] if limits is not None and limits.calls_per_second is not None else []
         return await self._store.run(
             self._hold,
-            self._keys(path.tenant, hold_id, layout.places, once.key if once else ""),
+            self._keys(path.tenant, hold_id, layout.places, once.key if once else "", *pace),
             [
                 hold_id,
                 str(amount.millicredits),
@@ -189,6 +196,7 @@ class RedisLedger:
                 self._marks.newest(path.tenant),
                 once.fingerprint if once else "",
                 str(self._once_kept_ms),
+                written(limits),
                 *layout.limits,
             ],
         )
@@ -312,13 +320,14 @@ class RedisLedger:
         """How many holds of the tenant are open, and since when the oldest; raises as `balances`."""
         return await read_open_holds(self._store, tenant, hold_ttl_ms=self._hold_ttl_ms)
 
-    def _keys(self, tenant: str, hold_id: HoldId, places: str, once: str = "") -> list[str]:
+    def _keys(self, tenant: str, hold_id: HoldId, places: str, once: str = "", *pace: str) -> list[str]:
         return [
             keys.record(tenant, hold_id),
             keys.open_holds(tenant),
             keys.journal(tenant),
             keys.register(tenant),
             *balance_keys(tenant, places),
+            *pace,
             *([keys.once(tenant, once)] if once else []),
         ]
 

@@ -1,9 +1,10 @@
 """`tenants.yaml`: who may spend how much, and when it begins anew. Plain models; the ledger's budgets come later."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from gateway.settings.faults import nearest, refuse
 from gateway.settings.shape import Amount, Rules, TenantName, Text, UserName, Zone
@@ -11,6 +12,8 @@ from gateway.settings.shape import Amount, Rules, TenantName, Text, UserName, Zo
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 _MONTH_DAYS = 31
+
+_PER_SECOND_MAX = 10_000
 
 _DEFAULT_START: dict[str, int | str] = {"week": "monday", "month": 1}
 
@@ -69,11 +72,48 @@ class TeamRules(Rules):
     each_user: BudgetRules = Field(default=(), description="Budgets every user of the team has alone.")
 
 
+_FINEST = Decimal("0.001")
+
+
+def _per_second(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise refuse("must be a number of calls", "write the number alone, without quotes or unit")
+    if not _FINEST <= value <= _PER_SECOND_MAX or value != round(value, 3):
+        raise refuse(f"must be 0.001 to {_PER_SECOND_MAX}, in whole thousandths")
+    return Decimal(value)
+
+
+class LimitRules(Rules):
+    """How many calls of one tenant may be made at once. They are decided in the same step as its budgets."""
+
+    calls_in_flight: int | None = Field(
+        default=None, ge=1, le=100_000, description="Paid calls that have not ended, on all gateways together."
+    )
+    calls_per_second: Annotated[Decimal, BeforeValidator(_per_second)] | None = Field(
+        default=None, description="Paid calls that may begin in a second, in the long run: 5, or 0.1 for one in ten."
+    )
+    burst: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        validate_default=True,
+        description="Calls that may begin at one instant after a rest; null: those of one second.",
+    )
+
+    @field_validator("burst")
+    @classmethod
+    def _of_a_pace(cls, value: int | None, known: ValidationInfo) -> int | None:
+        if value is not None and known.data.get("calls_per_second", value) is None:
+            raise refuse("needs calls_per_second", "delete this key")
+        return value
+
+
 class TenantRules(Rules):
     """Budgets of one tenant, its teams and users. A call must fit into every budget on its path."""
 
     title: Text | None = Field(default=None, description="A name for people.")
     frozen: bool = Field(default=False, description="Refuse all calls of this tenant.")
+    limits: LimitRules = Field(default_factory=LimitRules, description="Calls that may be made at once.")
     budgets: Annotated[BudgetRules, Field(min_length=1)] = Field(
         description="Budgets all of the tenant shares; at least one."
     )

@@ -36,6 +36,7 @@ from gateway.errors import (
     TenantInvalid,
     TenantUnknown,
     TokenInUrl,
+    TooManyCalls,
     Unauthenticated,
     Unpriced,
     UnsupportedMediaType,
@@ -66,7 +67,7 @@ _FORWARDED: Errors = (
     *(UpstreamUnreachable, UpstreamUnanswered, UpstreamRedirect, UpstreamLeak, UpstreamExhausted, Busy),
 )
 _SPENDING: Errors = (
-    *(AboveCeiling, BudgetExhausted, TenantFrozen, HoldClosed),
+    *(AboveCeiling, BudgetExhausted, TooManyCalls, TenantFrozen, HoldClosed),
     *(IdempotencyOpen, IdempotencyMismatch, IdempotencyEnded),
 )
 

@@ -14,6 +14,7 @@ from gateway.ledger.budget import Budget, BudgetBook, Path, Rule, TeamBudgets, T
 from gateway.ledger.contract import Audit, Hold, HoldId, Ledger, Settlement
 from gateway.ledger.granting import RedisGranting
 from gateway.ledger.journal import pairs
+from gateway.ledger.limits import Limits
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.redis import ONCE_KEPT_MS, RedisLedger
 from gateway.ledger.store import Store
@@ -49,13 +50,16 @@ def book(
     *,
     window: Window | None = None,
     frozen: bool = False,
+    call_limits: Limits | None = None,
     **more: int,
 ) -> BudgetBook:
     """Four budgets on `tenant/ads/ann`, from the tenant down: limits in millicredits, a million unless given."""
     given = {**(limits or {}), **more}
     rules = {level: (Rule(Credits(given.get(level, 1_000_000)), window or Window(Every.TOTAL)),) for level in LEVELS}
     team = TeamBudgets(rules["team"], rules["each_user"])
-    configured = TenantBudgets(rules["tenant"], teams={"ads": team}, users={"ann": rules["user"]}, frozen=frozen)
+    configured = TenantBudgets(
+        rules["tenant"], teams={"ads": team}, users={"ann": rules["user"]}, frozen=frozen, limits=call_limits
+    )
     return BudgetBook({tenant: configured})
 
 

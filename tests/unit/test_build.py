@@ -1,5 +1,6 @@
 """Settings become parts: budgets with their windows, keys with their algorithms."""
 
+from decimal import Decimal
 from pathlib import Path as FilePath
 
 import pytest
@@ -10,10 +11,12 @@ from gateway.errors import TenantFrozen
 from gateway.identity.claims import Claim, Fixed
 from gateway.identity.mint import fresh_private_pem, public_pem
 from gateway.ledger.budget import BudgetBook, Path
+from gateway.ledger.limits import Limits
 from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Window
 from gateway.settings import BudgetRule, TeamRules, TenantRules, TokenKey, UserRules
 from gateway.settings.issuers import Claims
+from gateway.settings.tenants import LimitRules
 from gateway.units import Credits
 from tests.unit.settings.files import GATEWAY, load, write
 
@@ -55,6 +58,26 @@ def test_every_configured_budget_counts_on_the_paths_it_is_meant_for() -> None:
     assert [budget.name for budget in book.on_path(Path("studio"))] == ["tenant/month"]
     with pytest.raises(TenantFrozen):
         book.admitting(Path("cold"))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, None),
+        ({"calls_in_flight": 20}, Limits(20)),
+        ({"calls_per_second": Decimal(5)}, Limits(None, Decimal(5), 5)),
+        ({"calls_per_second": Decimal("2.5")}, Limits(None, Decimal("2.5"), 3)),
+        ({"calls_per_second": Decimal("0.1")}, Limits(None, Decimal("0.1"), 1)),
+        ({"calls_in_flight": 2, "calls_per_second": Decimal(5), "burst": 10}, Limits(2, Decimal(5), 10)),
+    ],
+)
+def test_configured_limits_are_the_tenants_and_a_burst_is_a_seconds_calls_unless_given(
+    said: dict[str, object], expected: Limits | None
+) -> None:
+    rules = TenantRules(budgets=(rule(1, "day"),), limits=LimitRules.model_validate(said))
+    book = budget_book({"studio": rules})
+    assert book.limits("studio") == expected
+    assert book.limits("nobody") is None
 
 
 def test_a_key_is_bound_to_the_algorithm_it_is_configured_for() -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -66,6 +67,16 @@ CASES: list[tuple[GatewayError, int, dict[str, Any]]] = [
     (errors.TenantInvalid("org"), 403, {"claim": "org"}),
     (errors.TenantUnknown(), 403, {}),
     (errors.TenantFrozen(), 403, {}),
+    (
+        errors.TooManyCalls("calls_per_second", Decimal("0.5"), 2),
+        429,
+        {
+            "limit": "calls_per_second",
+            "allowed": 0.5,
+            "detail": "The limit of 0.5 calls per second is reached. Nothing was charged.",
+        },
+    ),
+    (errors.TooManyCalls("calls_in_flight", Decimal(20), 1), 429, {"limit": "calls_in_flight", "allowed": 20}),
     (errors.MethodNotGranted("text2image"), 403, {"method": "text2image"}),
     (errors.Unpriced(), 403, {}),
     (errors.NotYourJob(), 404, {}),
@@ -194,6 +205,7 @@ def test_advice_is_shown_as_parameters_to_send_and_only_with_an_empty_budget() -
 
 
 RETRY = {
+    errors.TooManyCalls: "1",
     errors.LedgerRegressed: "3",
     errors.IdentityUnavailable: "3",
     errors.LedgerUnavailable: "3",

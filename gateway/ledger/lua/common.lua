@@ -5,16 +5,18 @@
 -- ends a hold begins with a write that frees: it must always be possible.
 -- Amounts are whole millicredits below 10^15, far under 2^53, up to which Lua counts exactly.
 
-local function whole(text, what)
-  if type(text) ~= 'string' or #text > 15 or not string.match(text, '^%d+$') then
+local function whole(text, what, longest)
+  if type(text) ~= 'string' or #text > (longest or 15) or not string.match(text, '^%d+$') then
     error('POISONED ' .. what)
   end
   return tonumber(text)
 end
 
+-- Milliseconds, and the same instant in microseconds.
 local function now_ms()
   local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local seconds, micros = tonumber(time[1]), tonumber(time[2])
+  return seconds * 1000 + math.floor(micros / 1000), seconds * 1000000 + micros
 end
 
 local function digits(number)

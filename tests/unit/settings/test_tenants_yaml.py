@@ -1,15 +1,18 @@
 """`tenants.yaml`: every budget is whole and enforceable, or the file is refused at the line that is not."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from gateway.settings import BudgetRule
+from gateway.settings.tenants import LimitRules
 from gateway.units import Credits
 from tests.unit.settings.files import TENANTS, changed, load, marked, only_fault, write
 
 DAY = "{credits: 1500.5, every: day}"
 FIRST = "tenants.studio.budgets[0]"
+LIMITS = "tenants.studio.limits"
 SECOND = "tenants.studio.budgets[1]"
 
 # What is changed, into what (§: where the fault must stand), its key path, the message, the hint.
@@ -68,6 +71,26 @@ MISTAKES = [
     ("      alice:", '      §"alice b":', 'tenants.studio.users."alice b"', "without spaces", ""),
     ("    title: The studio", "    title: §2 studios", "tenants.studio.title", "a number stands alone", "quotes"),
     ("    title: The studio", "    frozen: §yes", "tenants.studio.frozen", "truth value", "true or false"),
+    (
+        "    title: The studio",
+        "    limits: {calls_in_flight: §0}",
+        f"{LIMITS}.calls_in_flight",
+        "must be at least 1",
+        "",
+    ),
+    ("    title: The studio", "    limits: {§calls: 1}", f"{LIMITS}.calls", "not a known key", ""),
+    ("    title: The studio", "    limits: {calls_per_second: §0}", f"{LIMITS}.calls_per_second", "0.001 to 10000", ""),
+    ("    title: The studio", "    limits: {calls_per_second: §0.0005}", f"{LIMITS}.calls_per_second", "0.001", ""),
+    ("    title: The studio", "    limits: {calls_per_second: §10001}", f"{LIMITS}.calls_per_second", "10000", ""),
+    ("    title: The studio", '    limits: {calls_per_second: §"5"}', f"{LIMITS}.calls_per_second", "number", "quotes"),
+    ("    title: The studio", "    limits: {burst: §5}", f"{LIMITS}.burst", "needs calls_per_second", "delete"),
+    (
+        "    title: The studio",
+        "    limits: {calls_per_second: 1, burst: §0}",
+        f"{LIMITS}.burst",
+        "must be at least 1",
+        "",
+    ),
     ("    title: The studio", "    §froze: true", "tenants.studio.froze", "not a known key", "`frozen`"),
     ("    each_user:", "    §each_users:", "tenants.studio.each_users", "not a known key", "`each_user`"),
 ]
@@ -98,6 +121,14 @@ def test_budgets_come_out_as_they_stand_in_the_file(tmp_path: Path) -> None:
     assert studio.teams["ads"].budgets[0].starts_on == "monday"
     assert studio.users["alice"].budgets[0].every == "hour"
     assert (tenants["labs"].budgets[0].zone, tenants["labs"].frozen) == ("UTC", False)
+
+
+def test_limits_on_calls_come_out_as_they_stand_and_are_none_unless_given(tmp_path: Path) -> None:
+    said = "    limits: {calls_in_flight: 20, calls_per_second: 0.125, burst: 10}\n    title: The studio"
+    tenants = load(write(tmp_path, tenants=changed(TENANTS, "    title: The studio", said))).tenants
+    limits = tenants["studio"].limits
+    assert (limits.calls_in_flight, limits.calls_per_second, limits.burst) == (20, Decimal("0.125"), 10)
+    assert tenants["labs"].limits == LimitRules()
 
 
 @pytest.mark.parametrize(
