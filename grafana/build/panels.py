@@ -111,10 +111,10 @@ class View:
 
 def labels_of(name: str, title: str, metric: str, label: str, *, many: bool) -> Json:
     """A variable over the values of a label; with `many`, several or all of them."""
-    query = {"query": f"label_values({metric}, {label})", "refId": "variable"}
+    query = {"qryType": 1, "query": f"label_values({metric}, {label})", "refId": "variable"}
     found: Json = {"name": name, "label": title, "type": "query", "datasource": _SOURCE, "query": query}
-    found |= {"definition": query["query"], "refresh": 2, "sort": 1, "multi": many, "includeAll": many, "hide": 0}
-    return found | ({"allValue": ".*", "current": {"text": "All", "value": "$__all"}} if many else {"current": {}})
+    found |= {"refresh": 2, "sort": 1, "multi": many, "includeAll": many, "hide": 0}
+    return found | ({"allValue": ".*", "current": {"text": "All", "value": "$__all"}} if many else {})
 
 
 def number(name: str, title: str, value: str) -> Json:
@@ -125,7 +125,7 @@ def number(name: str, title: str, value: str) -> Json:
 
 def dashboard(view: View, others: Sequence[View]) -> Json:
     """A view as Grafana's JSON."""
-    source = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": {}}
+    source = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
     links = [_between(other) for other in others if other.uid != view.uid]
     return {
         "uid": view.uid,
@@ -146,8 +146,13 @@ def dashboard(view: View, others: Sequence[View]) -> Json:
 
 
 def _between(other: View) -> Json:
-    link = {"type": "link", "title": other.title, "url": f"/d/{other.uid}", "tooltip": other.says}
-    return {**link, "keepTime": True, "includeVars": True, "icon": "dashboard", "tags": [], "targetBlank": False}
+    return {**_link(other.title, f"/d/{other.uid}", other.says), "keepTime": True, "includeVars": True}
+
+
+def _link(title: str, url: str, says: str) -> Json:
+    """A link that takes nothing along but what its address says."""
+    found: Json = {"type": "link", "title": title, "url": url, "tooltip": says, "icon": "dashboard", "tags": []}
+    return found | dict.fromkeys(("asDropdown", "keepTime", "includeVars", "targetBlank"), False)
 
 
 def _placed(view: View) -> list[Json]:
@@ -156,7 +161,8 @@ def _placed(view: View) -> list[Json]:
     top = 0
     for row in view.rows:
         place = {"x": 0, "y": top, "w": _COLUMNS, "h": 1}
-        found.append({"id": len(found) + 1, "type": "row", "title": row.title, "gridPos": place, "panels": []})
+        heading = {"type": "row", "title": row.title, "gridPos": place, "collapsed": False, "panels": []}
+        found.append({"id": len(found) + 1, **heading})
         top, left = top + 1, 0
         for panel in row.panels:
             place = {"x": left, "y": top, "w": panel.width, "h": row.height}
@@ -168,7 +174,7 @@ def _placed(view: View) -> list[Json]:
 
 def _drawn(panel: Panel, view: View) -> Json:
     uid, title, query = view.next_view
-    link = {"title": title, "url": f"/d/{uid}?{query}&${{__url_time_range}}&${{datasource:queryparam}}"}
+    link = _link(title, f"/d/{uid}?{query}&${{__url_time_range}}&${{datasource:queryparam}}", "")
     found = {
         "type": panel.kind,
         "title": panel.title,
@@ -243,5 +249,5 @@ _OPTIONS: Mapping[str, Json] = {
     "timeseries": {"legend": _LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}},
     "stat": {"reduceOptions": _REDUCED, "colorMode": "value", "graphMode": "none", "textMode": "auto"},
     "bargauge": {"reduceOptions": _REDUCED, "orientation": "horizontal", "displayMode": "basic", "showUnfilled": True},
-    "table": {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
+    "table": {"showHeader": True, "cellHeight": "sm"},
 }

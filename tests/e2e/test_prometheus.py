@@ -105,9 +105,9 @@ async def _panels_have_answers(here: World, seen: Prometheus) -> None:
 
 async def _variables_have_values(here: World, seen: Prometheus) -> None:
     for _, variable in variables():
-        asked = re.fullmatch(r"label_values\((\w+), (\w+)\)", str(variable.get("definition")))
         if variable["type"] != "query":
             continue
+        asked = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
         assert asked is not None, variable
         values = await seen.ask(f"label/{asked[2]}/values", **{"match[]": asked[1]})
         expected = {here.tenant("rich"), here.tenant("poor")} if asked[2] == "tenant" else {here.ops_url[7:]}
