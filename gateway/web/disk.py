@@ -28,6 +28,9 @@ PIECE_BYTES = 65_536
 # behind it; on its way back a piece, and what the other end has not taken yet.
 WINDOW_BYTES, BACK_BYTES = 524_288, 262_144
 
+# What the rest of an answer takes that waits for a slow client: a piece, and what was written and is not taken.
+ANSWER_BYTES = 131_072
+
 # Left free for whoever shares the disk, such as the bundled store: books come before pictures.
 RESERVE_BYTES = 67_108_864
 
@@ -195,5 +198,5 @@ def _refuse_full(number: int, count: int) -> None:
 
 
 def files_max(*, disk_bytes: int, memory_bytes: int, threshold_bytes: int) -> int:
-    """How many bodies may be on disk at once: each takes some memory, and more than the threshold here."""
-    return min(disk_bytes // max(1, threshold_bytes), memory_bytes // BACK_BYTES) + 1
+    """How many files there may be at once: each takes some memory, and a request's body more than the threshold."""
+    return min(disk_bytes // max(1, threshold_bytes), memory_bytes // BACK_BYTES) + memory_bytes // ANSWER_BYTES

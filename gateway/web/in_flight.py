@@ -64,10 +64,10 @@ class Share:
             self._all.disk.take(count - self._on_disk)
             self._on_disk = count
 
-    def to_disk(self, count: int) -> None:
+    def to_disk(self, count: int, *, memory: int = WINDOW_BYTES) -> None:
         """From now on hold `count` bytes on disk, and in memory only what is on its way there. Raises Busy."""
-        self.grow_to(WINDOW_BYTES)
-        self._shrink_to(WINDOW_BYTES)
+        self.grow_to(memory)
+        self._shrink_to(memory)
         self.file = Spooled(self._all.disk)
         self.grow_to(count)
 

@@ -104,6 +104,12 @@ class _Protocol(RequestHandler):
         self._unsent_s = self._unsent_s or now_s
         return now_s - self._unsent_s > self._server.write_timeout_s
 
+    async def _drain_helper(self) -> None:
+        """Wait for room to write. Who gave up waiting before leaves a mark behind that would end this wait at once."""
+        if self._drain_waiter is not None and self._drain_waiter.cancelled():
+            self._drain_waiter = None
+        await super()._drain_helper()
+
     def finish_response(self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None) -> Any:
         """Send what is not sent yet, and read on only for who may yet see an answer to what it is sending."""
         if resp.status == _TOO_SLOW:
