@@ -213,7 +213,7 @@ class Bodies(Rules):
     )
     in_flight_bytes_max: int = Field(
         default=134_217_728,
-        ge=262_144,
+        ge=524_288,
         le=2**36,
         description="Bytes of all bodies in memory at once; at least memory_bytes_max.",
     )

@@ -3,21 +3,26 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http import StreamWriter
 
 from gateway.documents import replay_fields
-from gateway.errors import ClientGone, GatewayError
+from gateway.errors import Busy, ClientGone, GatewayError
 from gateway.exchange import Standing
 from gateway.headers import passed_back, standing_fields
 from gateway.messages import Flavour, Reply
 from gateway.receipt import Receipt
+from gateway.web.disk import ANSWER_BYTES
+from gateway.web.in_flight import InFlight, Share
 
 # Sent in place of the web framework's own name and version.
 SERVER = "dezgo-gateway"
+
+# A client that lets its answer wait for longer is slow: the upstream's connection is not kept waiting with it.
+SLOW_S = 0.25
 
 _ID_BYTES, _FETCHED_BYTES = 16, 4_096
 
@@ -60,6 +65,7 @@ class HttpClient:
         flavour: how the upstream is sold: which money fields a client of it expects.
         write_timeout_s: a client that takes no byte for so long is gone.
         bytes_per_s_min: so is one that falls behind this by as much.
+        in_flight: where the rest of an answer waits for a slow one.
         extra: fields of every answer to this client.
     """
 
@@ -71,6 +77,7 @@ class HttpClient:
         flavour: Flavour,
         write_timeout_s: float,
         bytes_per_s_min: int,
+        in_flight: InFlight,
         extra: Iterable[tuple[str, str]] = (),
     ) -> None:
         self._request = request
@@ -78,6 +85,7 @@ class HttpClient:
         self._flavour = flavour
         self._write_timeout_s = write_timeout_s
         self._bytes_per_s_min = bytes_per_s_min
+        self._in_flight = in_flight
         self._waited_s = 0.0
         self._extra = tuple(extra)
         self.response: web.StreamResponse | None = None
@@ -87,7 +95,7 @@ class HttpClient:
         self.response = response = self._head(reply, standing)
         try:
             await self._stream(response, reply)
-        except (ConnectionError, TimeoutError):
+        except OSError:  # gone, too slow, or what waited for it on disk cannot be read
             self._give_up()
             raise ClientGone from None
         except GatewayError:
@@ -99,25 +107,49 @@ class HttpClient:
         writer = await self._begun(response)
         try:
             async for chunk in reply.body:
-                self._receipt.bytes_out += len(chunk)
-                await writer.write(chunk, drain=False)
-                await self._taken(writer)
+                if not await self._passed_on(writer, chunk, SLOW_S):
+                    await self._by_disk(writer, reply.body)
         except GatewayError:
             _send_head(writer)  # an answer that breaks off was one
             raise
         writer.set_eof()
-        await self._taken(writer)
+        if self._request.protocol.writing_paused:
+            await self._taken(writer)
         await response.write_eof()
 
-    async def _taken(self, writer: StreamWriter) -> None:
-        """Wait until the client has taken most of what was written; at once where it is little."""
-        if self._request.protocol.writing_paused:
-            loop = asyncio.get_running_loop()
-            began_s = loop.time()
-            owed_s = self._write_timeout_s + self._receipt.bytes_out / self._bytes_per_s_min - self._waited_s
-            async with asyncio.timeout(min(self._write_timeout_s, owed_s)):
+    async def _passed_on(self, writer: StreamWriter, chunk: bytes, soon_s: float | None = None) -> bool:
+        """Write `chunk`, and whether the client takes it soon, if asked. Raises TimeoutError when it is too slow."""
+        self._receipt.bytes_out += len(chunk)
+        await writer.write(chunk, drain=False)
+        return not self._request.protocol.writing_paused or await self._taken(writer, soon_s)
+
+    async def _taken(self, writer: StreamWriter, soon_s: float | None = None) -> bool:
+        """Wait until the client has taken most of what was written. False: it has not within `soon_s`."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        owed_s = self._write_timeout_s + self._receipt.bytes_out / self._bytes_per_s_min - self._waited_s
+        left_s = min(self._write_timeout_s, owed_s)
+        try:
+            async with asyncio.timeout(left_s if soon_s is None else min(soon_s, left_s)):
                 await writer.drain()
+        except TimeoutError:
+            if soon_s is None or left_s <= soon_s:
+                raise
+            return False
+        finally:
             self._waited_s += loop.time() - began_s
+        return True
+
+    async def _by_disk(self, writer: StreamWriter, rest: AsyncIterator[bytes]) -> None:
+        """Take `rest` in as fast as it comes, as far as there is room, and pass it on as the client takes it."""
+        with self._in_flight.share() as share:
+            over = await _set_aside(rest, share)
+            await self._taken(writer)
+            if share.file is not None:
+                async for piece in share.file.pieces():
+                    await self._passed_on(writer, piece)
+            if over:
+                await self._passed_on(writer, over)
 
     async def _begun(self, response: web.StreamResponse) -> StreamWriter:
         """Let the head go with the body's first bytes when these are there already, else at the loop's next turn."""
@@ -162,6 +194,23 @@ class HttpClient:
         transport = self._request.transport
         if transport is not None:
             transport.abort()
+
+
+async def _set_aside(rest: AsyncIterator[bytes], share: Share) -> bytes:
+    """Put `rest` on disk, to its end or to the first piece that finds no room, which is returned."""
+    try:
+        share.to_disk(0, memory=ANSWER_BYTES)
+    except Busy:
+        return b""
+    file = share.file
+    if file is not None:
+        async for chunk in rest:
+            try:
+                share.grow_to(len(file) + len(chunk))
+                await file.write(chunk)
+            except Busy:
+                return chunk
+    return b""
 
 
 def _send_head(writer: StreamWriter) -> None:

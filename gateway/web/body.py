@@ -16,7 +16,7 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.parse.limits import Limits
-from gateway.web.disk import PIECE_BYTES, Spooled
+from gateway.web.disk import Spooled
 from gateway.web.in_flight import Share
 
 
@@ -44,6 +44,9 @@ class Bounds:
     write_bytes_per_s_min: int
     limits: Limits
 
+
+# What is gathered of a body that comes in small pieces before it is written.
+_WRITTEN_BYTES = 65_536
 
 # A registered name or an address, and a port. Nothing is done with it; another reader might do something.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
@@ -162,12 +165,14 @@ async def _collect(request: web.BaseRequest, share: Share, bounds: Bounds, pace:
         if share.file is None and count > bounds.memory_bytes_max:
             share.to_disk(count)
         share.grow_to(count)
-        held += chunk
-        if share.file is not None and len(held) >= PIECE_BYTES:
-            await share.file.write(held)
-            held = bytearray()
+        if share.file is None or len(held) + len(chunk) < _WRITTEN_BYTES:
+            held += chunk
+        else:
+            await share.file.write(held + chunk if held else chunk)
+            held.clear()
     if share.file is None:
         return bytes(held)
     if held:
         await share.file.write(held)
+    share.is_on_disk()
     return share.file

@@ -21,11 +21,15 @@ from typing import TypeVar
 from gateway.errors import Busy
 from gateway.parse.buffer import Buffer
 
-# What is written or read in one step.
-PIECE_BYTES = 131_072
+# What is read back in one step.
+PIECE_BYTES = 65_536
 
-# What one body on its way to the disk, or back, takes in memory at most: what its connection has read, and a piece.
-WINDOW_BYTES = 262_144
+# What one body takes in memory at most: on its way to the disk two reads of its connection, one being written and one
+# behind it; on its way back a piece, and what the other end has not taken yet.
+WINDOW_BYTES, BACK_BYTES = 524_288, 262_144
+
+# What the rest of an answer takes that waits for a slow client: a piece, and what was written and is not taken.
+ANSWER_BYTES = 131_072
 
 # Left free for whoever shares the disk, such as the bundled store: books come before pictures.
 RESERVE_BYTES = 67_108_864
@@ -194,5 +198,5 @@ def _refuse_full(number: int, count: int) -> None:
 
 
 def files_max(*, disk_bytes: int, memory_bytes: int, threshold_bytes: int) -> int:
-    """How many bodies may be on disk at once: each takes a window in memory, and more than the threshold here."""
-    return min(disk_bytes // max(1, threshold_bytes), memory_bytes // WINDOW_BYTES) + 1
+    """How many files there may be at once: each takes some memory, and a request's body more than the threshold."""
+    return min(disk_bytes // max(1, threshold_bytes), memory_bytes // BACK_BYTES) + memory_bytes // ANSWER_BYTES

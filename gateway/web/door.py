@@ -118,6 +118,7 @@ class Door:
             flavour=self._flavour,
             write_timeout_s=self._bounds.write_timeout_s,
             bytes_per_s_min=self._bounds.write_bytes_per_s_min,
+            in_flight=self._in_flight,
             extra=extra,
         )
         visit = Visit(request, receipt, client)

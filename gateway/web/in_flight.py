@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.errors import Busy
-from gateway.web.disk import WINDOW_BYTES, Disk, Spooled
+from gateway.web.disk import BACK_BYTES, WINDOW_BYTES, Disk, Spooled
 
 
 class InFlight:
@@ -64,20 +64,24 @@ class Share:
             self._all.disk.take(count - self._on_disk)
             self._on_disk = count
 
-    def to_disk(self, count: int) -> None:
+    def to_disk(self, count: int, *, memory: int = WINDOW_BYTES) -> None:
         """From now on hold `count` bytes on disk, and in memory only what is on its way there. Raises Busy."""
-        if self._bytes < WINDOW_BYTES:
-            self.grow_to(WINDOW_BYTES)
-        else:
-            self._all.bytes -= self._bytes - WINDOW_BYTES
-            self._bytes = WINDOW_BYTES
+        self.grow_to(memory)
+        self._shrink_to(memory)
         self.file = Spooled(self._all.disk)
         self.grow_to(count)
 
+    def is_on_disk(self) -> None:
+        """All of it is there: from now on it takes memory only on its way back."""
+        self._shrink_to(BACK_BYTES)
+
+    def _shrink_to(self, count: int) -> None:
+        self._all.bytes -= self._bytes - count
+        self._bytes = count
+
     def end(self) -> None:
         """Give everything back."""
-        self._all.bytes -= self._bytes
-        self._bytes = 0
+        self._shrink_to(0)
         if self.file is not None:
             self._all.disk.give(self._on_disk)
             self._on_disk = 0

@@ -25,7 +25,10 @@ _UNREADABLE = b"\0"
 _NO_BOUND = 1_000_000
 
 # What a connection keeps of a body nobody takes yet is at most twice this, and what one read brings.
-_READ_BYTES = 65_536
+_READ_BYTES = 16_384
+
+# The answer to who was too slow: nothing is lost by not waiting for the rest.
+_TOO_SLOW = 408
 
 # Requests that wait behind the one being answered before nothing more is read, and with how many reading goes on.
 _WAITING_MAX, _WAITING_FEW = 8, 4
@@ -100,6 +103,18 @@ class _Protocol(RequestHandler):
             return False
         self._unsent_s = self._unsent_s or now_s
         return now_s - self._unsent_s > self._server.write_timeout_s
+
+    async def _drain_helper(self) -> None:
+        """Wait for room to write. Who gave up waiting before leaves a mark behind that would end this wait at once."""
+        if self._drain_waiter is not None and self._drain_waiter.cancelled():
+            self._drain_waiter = None
+        await super()._drain_helper()
+
+    def finish_response(self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None) -> Any:
+        """Send what is not sent yet, and read on only for who may yet see an answer to what it is sending."""
+        if resp.status == _TOO_SLOW:
+            self._lingering_time = 0.0
+        return super().finish_response(request, resp, start_time)
 
     def give_way(self) -> None:
         """End it, for the sake of a new connection."""

@@ -13,6 +13,9 @@ from gateway.ledger.window import Every
 from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
 from tests.bench.ledger import SILENT, bench
+from tests.bench.overload.measure import measure as overload
+from tests.bench.overload.measure import sound as overload_kept
+from tests.bench.overload.scenes import SCENES
 from tests.bench.proxy.measure import measure
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
@@ -56,11 +59,17 @@ def main() -> int:
     keeping.add_argument("--store", default="valkey", metavar="valkey|redis|URL")
     keeping.add_argument("--processes", type=int, default=2, help="of clients")
     keeping.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    pressing = benches.add_parser("overload", help="slow and greedy clients beside honest ones")
+    pressing.add_argument("scenes", nargs="*", choices=[[], *(scene.name for scene in SCENES)], help="all unless given")
+    pressing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
-    run = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}[
-        said.bench
-    ]
-    return run(said)
+    runs = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
+    return (runs | {"overload": _overload})[said.bench](said)
+
+
+def _overload(said: argparse.Namespace) -> int:
+    figures = asyncio.run(overload(said.scenes))
+    return _shown(said, figures, sound=overload_kept(figures))
 
 
 def _proxy(said: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from tests.e2e.raw import Peer as RawPeer
 from tests.e2e.raw import connected, message
 from tests.e2e.refusals import assert_refused, nothing_happens
 from tests.e2e.test_client_disconnect import Peer, peer, request_bytes, spent_and_held
-from tests.e2e.test_streaming import CHARGE, MIB, large_answers, upstream_at
+from tests.e2e.test_streaming import CHARGE, MIB, PIECE, large_answers, upstream_at
 from tests.e2e.test_upstream_faults import paid_line
 from tests.e2e.world import World, until
 from tests.fake_upstream import Turn, answer, fake_upstream
@@ -121,6 +121,35 @@ async def _taken_slowly(client: Peer) -> None:
     for _ in range(10_000):
         await client.reader.read(1)
         await asyncio.sleep(0.05)
+
+
+async def test_a_slow_client_keeps_no_connection_to_the_upstream_and_gets_every_byte(make_world: MakeWorld) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        large = await stack.enter_async_context(large_answers(16 * MIB))
+        here = await stack.enter_async_context(make_world(environ=upstream_at(large.url)))
+        client = await stack.enter_async_context(peer(here, receive_bytes=4_096))
+        await client.send(request_bytes(here))
+        await client.reader.readuntil(b"\r\n\r\n")
+        await until(lambda: large.whole == 1, within_s=30)  # not one byte of the body was taken yet
+        on_disk = [line for line in (await here.metrics()).splitlines() if "gateway_bodies_disk_bytes " in line]
+        assert float(on_disk[-1].split()[1]) > MIB
+        async with asyncio.timeout(60):
+            body = await client.reader.readexactly(16 * MIB)
+        assert body == PIECE * (16 * MIB // len(PIECE))
+        await until(lambda: bool([line for line in here.lines() if line.get("outcome") == "served"]))
+        assert "dezgo_gateway_bodies_disk_bytes 0.0" in await here.metrics()
+        assert await spent_and_held(here) == (Credits.whole(19), Credits.ZERO)
+
+
+async def test_where_there_is_no_room_on_disk_a_slow_client_is_waited_for(make_world: MakeWorld) -> None:
+    room = bounded(bodies__bytes_max=2**20, bodies__spool_bytes_max=2**20)
+    async with large_answers(16 * MIB) as large, make_world(environ=room | upstream_at(large.url)) as here:
+        async with peer(here, receive_bytes=4_096) as client, asyncio.timeout(60):
+            await client.send(request_bytes(here))
+            await client.reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(0.6)  # time to find it slow
+            assert await client.reader.readexactly(16 * MIB) == PIECE * (16 * MIB // len(PIECE))
+        assert await spent_and_held(here) == (Credits.whole(19), Credits.ZERO)
 
 
 async def test_a_client_that_takes_its_answer_byte_by_byte_is_given_up_and_the_call_is_booked(

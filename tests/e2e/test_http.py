@@ -224,17 +224,17 @@ async def test_twenty_megabytes_arrive_byte_for_byte_and_leave_no_bytes_counted(
 
 async def test_more_bodies_at_once_than_there_is_room_for_are_refused(make_world: MakeWorld) -> None:
     environ = {
-        "DEZGO_GATEWAY__BODIES__IN_FLIGHT_BYTES_MAX": "262144",
-        "DEZGO_GATEWAY__BODIES__MEMORY_BYTES_MAX": "262144",
+        "DEZGO_GATEWAY__BODIES__IN_FLIGHT_BYTES_MAX": "524288",
+        "DEZGO_GATEWAY__BODIES__MEMORY_BYTES_MAX": "524288",
     }
     async with make_world(environ=environ) as here, connected(here.running.port) as first:
-        await first.send(message(here, b"", EXPECT, length=200_000))
+        await first.send(message(here, b"", EXPECT, length=400_000))
         assert (await first.answer()).status == 100
         async with nothing_happens(here):
-            answer = await told(here, message(here, b" " * 200_000))
+            answer = await told(here, message(here, b" " * 400_000))
         assert_refused(answer, 503, "busy")
         assert 1 <= int(answer.fields["retry-after"]) <= 10
-        await first.send(GOOD.ljust(200_000))
+        await first.send(GOOD.ljust(400_000))
         assert_image(await first.answer())
         await charged(here, PAID_BY)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.units import Credits
+from gateway.web.disk import BACK_BYTES, WINDOW_BYTES
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.raw import chunks, connected, message, told
 from tests.e2e.refusals import assert_refused, nothing_happens
@@ -111,7 +112,7 @@ async def test_more_on_disk_than_there_is_room_for_is_refused_and_others_are_ser
     async with make_world(environ=environ) as here, connected(here.running.port) as first:
         await first.send(post(here, b"", MULTIPART, "Expect: 100-continue", length=len(PARTS)))
         assert (await first.answer()).status == 100
-        assert await gauges(here) == (262_144, len(PARTS))
+        assert await gauges(here) == (WINDOW_BYTES, len(PARTS))
         async with nothing_happens(here):
             refused = await told(here, post(here, b"", MULTIPART, length=len(PARTS)))
         assert_refused(refused, 503, "busy")
@@ -184,7 +185,7 @@ async def test_bodies_that_wait_for_a_slow_upstream_wait_on_disk(make_world: Mak
     async with fake_upstream(slow) as fake, make_world(environ=upstream_at(fake.url)) as here:
         calls = [asyncio.create_task(told(here, post(here, PARTS))) for _ in range(12)]
         await until(lambda: len(fake.received) == 12)
-        assert await gauges(here) == (12 * 262_144, 12 * len(PARTS))
+        assert await gauges(here) == (12 * BACK_BYTES, 12 * len(PARTS))
         free.set()
         assert {(await call).status for call in calls} == {200}
         assert sent(fake) == [PARTS] * 12

@@ -69,10 +69,10 @@ MISTAKES = [
     ("  port: 8080", "  cors_origins: [§'*']", "listen.cors_origins[0]", "an origin such as", ""),
     ("  port: 8080", "  cors_origins: [§https://a.test/]", "listen.cors_origins[0]", "an origin such as", ""),
     ("listen:", "ops: {port: §8080}\nlisten:", "ops.port", "must differ from listen.port", "administration"),
-    ("listen:", "bodies: {in_flight_bytes_max: §9}\nlisten:", "bodies.in_flight_bytes_max", "at least 262144", ""),
+    ("listen:", "bodies: {in_flight_bytes_max: §9}\nlisten:", "bodies.in_flight_bytes_max", "at least 524288", ""),
     (
         "listen:",
-        "bodies: {memory_bytes_max: 300000, in_flight_bytes_max: §262144}\nlisten:",
+        "bodies: {memory_bytes_max: 600000, in_flight_bytes_max: §524288}\nlisten:",
         "bodies.in_flight_bytes_max",
         "at least memory_bytes_max",
         "",

@@ -201,5 +201,5 @@ async def test_shares_are_bounded_in_memory_and_on_disk_and_given_back(disk: Dis
 
 
 def test_files_are_bounded_by_what_each_takes() -> None:
-    assert files_max(disk_bytes=2**30, memory_bytes=2**27, threshold_bytes=2**20) == 513
-    assert files_max(disk_bytes=2**30, memory_bytes=2**30, threshold_bytes=2**20) == 1025
+    assert files_max(disk_bytes=2**30, memory_bytes=2**26, threshold_bytes=2**20) == 256 + 512
+    assert files_max(disk_bytes=2**30, memory_bytes=2**30, threshold_bytes=2**20) == 1024 + 8192

@@ -1,0 +1,97 @@
+"""One run: each scene on a gateway of its own, honest traffic first alone and then beside the bad one."""
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gateway.web.descriptors import raised_limit
+from tests.bench.overload.attack import SOURCE
+from tests.bench.overload.scenes import SCENES, Scene
+from tests.bench.overload.site import ROOT, Site, site
+
+_PER_S = 100
+_LARGE_BYTES = 400_000
+_LOOK_EVERY_S = 0.1
+
+# Beside a deadline: what it may take to find that it has passed.
+MARGIN_S = 1.0
+
+
+async def measure(names: Sequence[str]) -> dict[str, Any]:
+    """The figures of the named scenes, of all when none is named."""
+    raised_limit()
+    found: dict[str, Any] = {}
+    for scene in SCENES:
+        if not names or scene.name in names:
+            found[scene.name] = await _played(scene)
+    return found
+
+
+def sound(found: dict[str, Any]) -> bool:
+    """Whether every scene kept what is promised of it: time, memory, and that nobody honest was refused."""
+    return all(figures["kept"] for figures in found.values())
+
+
+async def _played(scene: Scene) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as fresh:
+        async with site(Path(fresh), scene.environ, large_bytes=_LARGE_BYTES, wait_s=scene.upstream_s) as here:
+            await _honest(here, 2)
+            idle = await _honest(here, scene.seconds)
+            bad, beside = await asyncio.gather(_attacked(here, scene), _honest(here, scene.seconds))
+            figures = {"idle": idle, "beside": beside, "p99_ratio": round(beside["p99_ms"] / idle["p99_ms"], 2), **bad}
+            figures["rss_peak_mb"] = round(here.memory_mb("VmHWM"))
+    in_time = scene.deadline_s is None or bad["gone_s"] <= scene.deadline_s + MARGIN_S
+    in_memory = scene.rss_max_mb is None or figures["rss_peak_mb"] < scene.rss_max_mb
+    return {**figures, "kept": in_time and in_memory and not beside["failed"]}
+
+
+async def _honest(here: Site, seconds: float) -> dict[str, Any]:
+    words = ("tests.bench.overload.honest", f"http://127.0.0.1:{here.port}", str(seconds), str(_PER_S))
+    process = await _process(*words)
+    output, _ = await process.communicate(here.tokens["honest"].encode() + b"\n")
+    figures: dict[str, Any] = json.loads(output)
+    return figures
+
+
+async def _process(*words: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *words),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def _attacked(here: Site, scene: Scene) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    process = await _process("tests.bench.overload.attack", str(here.port), json.dumps(asdict(scene.plan)))
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("no pipes")
+    process.stdin.write(here.tokens["greedy"].encode() + b"\n")
+    ends_s = loop.time() + scene.seconds
+    most, all_there_s, gone_s, opened = 0, None, None, asyncio.create_task(process.stdout.readline())
+    while loop.time() < ends_s and gone_s is None:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        held = here.connections_from(SOURCE)
+        most = max(most, held)
+        if all_there_s is None and opened.done():
+            all_there_s = loop.time()
+        if all_there_s is not None and not held:
+            gone_s = loop.time() - all_there_s
+    there = int(await opened)
+    process.stdin.close()
+    answered: dict[str, int] = json.loads(await process.stdout.readline())
+    await process.wait()
+    return {
+        "connected": there,
+        "held_at_most": most,
+        "deadline_s": scene.deadline_s,
+        # What is still there when the scene ends counts as never gone.
+        "gone_s": round(gone_s, 2) if gone_s is not None else (0.0 if scene.deadline_s is None else 1e9),
+        "answered": answered,
+    }

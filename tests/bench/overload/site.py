@@ -1,0 +1,135 @@
+"""What is overloaded: a store, an upstream and a gateway, each a process, with a token to call it."""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.identity.mint import fresh_secret, mint_token, secret_signer
+from gateway.ledger.embedded import EmbeddedStore
+
+ROOT = Path(__file__).parents[3]
+_READY_WITHIN_S = 20.0
+
+_GATEWAY_YAML = """
+listen: {{host: 127.0.0.1, port: {port}}}
+ops: {{host: 127.0.0.1, port: {ops_port}}}
+upstream: {{allow_http: true, allow_private: true, url: "{upstream}"}}
+identity:
+  issuers:
+    - issuer: bench
+      audiences: [gateway]
+      keys: [{{kid: k1, algorithm: HS256, secret: {{env: TOKEN_SECRET}}}}]
+      claims: {{tenant: tenant, team: team, user: sub}}
+ledger: {{data_dir: "{data_dir}", url: "{store}"}}
+"""
+_TENANTS_YAML = """
+tenants:
+  honest: {budgets: [{credits: 100000000, every: month}]}
+  greedy: {budgets: [{credits: 100000000, every: month}]}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running gateway.
+
+    Attributes:
+        port: where it listens.
+        pid: whose memory and connections count.
+        tokens: by tenant.
+    """
+
+    port: int
+    pid: int
+    tokens: Mapping[str, str]
+
+    def memory_mb(self, which: str = "VmRSS") -> float:
+        """Resident memory: now (`VmRSS`), or at its peak (`VmHWM`)."""
+        for line in Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines():
+            if line.startswith(which):
+                return int(line.split()[1]) * 1024 / 1e6
+        raise RuntimeError(which)
+
+    def connections_from(self, address: str) -> int:
+        """How many connections from `address` the gateway still holds open itself: the kernel's leftovers are none."""
+        ours, theirs = f":{self.port:04X}", socket.inet_aton(address)[::-1].hex().upper()
+        held = 0
+        with Path("/proc/net/tcp").open(encoding="ascii") as table:
+            for line in table:
+                words = line.split(None, 10)
+                held += words[1].endswith(ours) and words[2].startswith(theirs) and words[9] != "0"
+        return held
+
+
+@asynccontextmanager
+async def site(directory: Path, environ: Mapping[str, str], *, large_bytes: int, wait_s: float) -> AsyncIterator[Site]:
+    """Everything started, in an empty `directory`; stopped when the block is left."""
+    async with AsyncExitStack() as stack:
+        embedded = await stack.enter_async_context(EmbeddedStore(directory / "store", fsync="always"))
+        upstream, port, ops_port = (_free_port() for _ in range(3))
+        words = ("tests.bench.overload.upstream", str(upstream), str(large_bytes), str(wait_s))
+        await _started(stack, {}, upstream, *words)
+        config = directory / "config"
+        config.mkdir()
+        text = _GATEWAY_YAML.format(
+            port=port,
+            ops_port=ops_port,
+            upstream=f"http://127.0.0.1:{upstream}",
+            data_dir=directory / "data",
+            store=embedded.url,
+        )
+        (config / "gateway.yaml").write_text(text, "utf-8")
+        (config / "tariff.yaml").write_text((ROOT / "config" / "tariff.yaml").read_text("utf-8"), "utf-8")
+        (config / "tenants.yaml").write_text(_TENANTS_YAML, "utf-8")
+        secret = fresh_secret()
+        said = {"DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL", "TOKEN_SECRET": secret, **environ}
+        pid = await _started(stack, said, port, "gateway", "serve", "--config", str(config))
+        yield Site(port, pid, {name: _token(secret, name) for name in ("honest", "greedy")})
+
+
+def _token(secret: str, tenant: str) -> str:
+    signer = secret_signer(secret.encode(), kid="k1")
+    who = {"tenant": tenant, "team": None, "user": "ann"}
+    return mint_token(signer, issuer="bench", audience="gateway", ttl_s=86_400, now=time.time(), **who)  # type: ignore[arg-type]  # plain values
+
+
+async def _started(stack: AsyncExitStack, environ: Mapping[str, str], port: int, *words: str) -> int:
+    """Start `python -m …` and wait until its port answers."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *words),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environ},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    stack.push_async_callback(_stopped, process)
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while not _answers(port):
+        if process.returncode is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{words[0]} did not start")
+        await asyncio.sleep(0.05)
+    return process.pid
+
+
+async def _stopped(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        await process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as asked:
+        asked.settimeout(0.5)
+        return asked.connect_ex(("127.0.0.1", port)) == 0
