@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 
 from gateway.documents import replay_fields
@@ -15,6 +16,7 @@ from gateway.exchange import Standing
 from gateway.headers import passed_back, standing_fields
 from gateway.messages import Flavour, Reply
 from gateway.receipt import Receipt
+from gateway.web.pouring import POURED, Pouring, can_pour, head_of
 
 # Sent in place of the web framework's own name and version.
 SERVER = "dezgo-gateway"
@@ -80,9 +82,15 @@ class HttpClient:
 
     async def answer(self, reply: Reply, standing: Standing | None) -> None:
         """Stream `reply`. Raises ClientGone; what the reply's body raises gives the connection up and goes on."""
-        self.response = response = self._head(reply, standing)
+        fields, length = self._head(reply, standing), reply.body_bytes
         try:
-            await self._stream(response, reply)
+            if length is not None and can_pour(self._request, reply.status, length):
+                head = head_of(reply.status, fields, length)
+                self.response = POURED
+                await self._pour(Pouring(self._request, head, length), reply)
+            else:
+                self.response = response = self._response(reply, fields)
+                await self._stream(response, reply)
         except (ConnectionError, TimeoutError):
             self._give_up()
             raise ClientGone from None
@@ -90,6 +98,19 @@ class HttpClient:
             # The status line is long gone; the one honest way to say that the rest will not come is to cut.
             self._give_up()
             raise
+
+    async def _pour(self, pouring: Pouring, reply: Reply) -> None:
+        try:
+            async for chunk in reply.body:
+                self._receipt.bytes_out += len(chunk)
+                pouring.write(chunk)
+                await self._taken(self._request.writer)
+        except GatewayError:
+            pouring.send_head()  # an answer that breaks off was one
+            raise
+        pouring.send_head()
+        if pouring.left:
+            self._give_up()  # what is said next on this connection would be taken for the rest
 
     async def _stream(self, response: web.StreamResponse, reply: Reply) -> None:
         writer = await self._begun(response)
@@ -105,7 +126,7 @@ class HttpClient:
         await self._taken(writer)
         await response.write_eof()
 
-    async def _taken(self, writer: StreamWriter) -> None:
+    async def _taken(self, writer: AbstractStreamWriter) -> None:
         """Wait until the client has taken most of what was written; at once where it is little."""
         if self._request.protocol.writing_paused:
             await self._in_time(writer.drain())
@@ -116,20 +137,23 @@ class HttpClient:
         asyncio.get_running_loop().call_soon(_send_head, writer)
         return writer
 
-    def _head(self, reply: Reply, standing: Standing | None) -> web.StreamResponse:
-        fields = list(passed_back(reply))
+    def _head(self, reply: Reply, standing: Standing | None) -> dict[str, str]:
+        fields = passed_back(reply)
         if standing is not None:
             fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
         if reply.replayed:
             fields += replay_fields(reply.reported)
             if reply.reported is not None and self._flavour is Flavour.DIRECT:
                 fields.append(("x-dezgo-job-amount-usd", reply.reported.usd()))
-        response = _Streamed(status=reply.status, headers=dict((*fields, *self._extra, ("Server", SERVER))))
+        self._receipt.status = reply.status
+        return dict((*fields, *self._extra, ("Server", SERVER)))
+
+    def _response(self, reply: Reply, fields: Mapping[str, str]) -> web.StreamResponse:
+        response = _Streamed(status=reply.status, headers=fields)
         if reply.body_bytes is not None:
             response.content_length = reply.body_bytes
         elif self._request.version < HttpVersion11:
             response.force_close()  # no chunks in HTTP/1.0: only the connection's end says that the answer is whole
-        self._receipt.status = reply.status
         return response
 
     async def send(self, response: web.StreamResponse) -> web.StreamResponse:
