@@ -43,6 +43,9 @@ _SPELL = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 # What JSON spells otherwise.
 _ESCAPED = re.compile(r"[^ !#-\[\]-~]")
 
+# The kind of names that every line of ours has; others go the long way.
+_NAMES = {str}
+
 Event = MutableMapping[str, Any]
 
 
@@ -176,7 +179,7 @@ class Logs:
 
     def line(self, facts: Mapping[str, Any]) -> None:
         """Write `facts` as one line; its `event` says what it is about. One of these for every request: no detours."""
-        if not all(isinstance(name, str) for name in facts):
+        if not {*map(type, facts)} <= _NAMES:
             self._write("info", facts)
         elif self._level <= logging.INFO:
             writer, event = self._writer, {"event": "unnamed", **facts, "level": "info"}
@@ -224,9 +227,11 @@ class LineWriter:
         """`event` as one JSON object in ASCII; a fixed line when that cannot be."""
         try:
             facts = dict(event)
-            facts |= _blame(facts.pop("exc_info", None))
-            head = self._head(facts)
-            line = plainly(head, facts) or _SPELL(head | self._tame_all(facts, 0))
+            if "exc_info" in facts:
+                facts |= _blame(facts.pop("exc_info"))
+            facts.pop("ts", None)
+            head = {"ts": _now(), "level": facts.pop("level", None), "event": facts.pop("event", None)}
+            line = plainly(head, facts) or _SPELL(self._tame_all(head, 0) | self._tame_all(facts, 0))
         except Exception:  # noqa: BLE001 - rule 3
             return _UNLOGGABLE
         return line if len(line) <= LINE_CHARACTERS_MAX else _UNLOGGABLE
@@ -240,15 +245,6 @@ class LineWriter:
         except Exception:  # noqa: BLE001 - rule 3; a line that was not searched is not shown
             return _WITHHELD
         return clean
-
-    def _head(self, facts: Event) -> dict[str, Any]:
-        """What every line begins with."""
-        facts.pop("ts", None)
-        return {
-            "ts": _now(),
-            "level": self._tame(facts.pop("level", None), 0),
-            "event": self._tame(facts.pop("event", None), 0),
-        }
 
     def _tame_all(self, facts: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         return {self._text(str(name)): self._tame(facts[name], depth) for name in list(facts)[:_ITEMS_MAX]}

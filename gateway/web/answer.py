@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterable
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from typing import Any, Protocol, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http import StreamWriter
@@ -17,6 +17,7 @@ from gateway.messages import Flavour, Reply
 from gateway.receipt import Receipt
 from gateway.web.disk import ANSWER_BYTES
 from gateway.web.in_flight import InFlight, Share
+from gateway.web.pouring import POURED, Pouring, can_pour, head_of
 
 # Sent in place of the web framework's own name and version.
 SERVER = "dezgo-gateway"
@@ -56,6 +57,14 @@ class _Streamed(web.StreamResponse):
     _send_headers_immediately = False
 
 
+class Way(Protocol):
+    """The way out to a client: the framework's, or the short one."""
+
+    async def write(self, chunk: bytes, *, drain: bool) -> None:
+        """Write `chunk`. Raises ConnectionError."""
+        ...
+
+
 class HttpClient:
     """The client of one request, as the hall sees it.
 
@@ -92,9 +101,14 @@ class HttpClient:
 
     async def answer(self, reply: Reply, standing: Standing | None) -> None:
         """Stream `reply`. Raises ClientGone; what the reply's body raises gives the connection up and goes on."""
-        self.response = response = self._head(reply, standing)
+        fields, length = self._head(reply, standing), reply.body_bytes
         try:
-            await self._stream(response, reply)
+            if length is not None and can_pour(self._request, reply.status, length):
+                self.response = POURED
+                await self._pour(Pouring(self._request, head_of(reply.status, fields, length), length), reply)
+            else:
+                self.response = response = self._response(reply, fields)
+                await self._stream(response, reply)
         except OSError:  # gone, too slow, or what waited for it on disk cannot be read
             self._give_up()
             raise ClientGone from None
@@ -103,27 +117,40 @@ class HttpClient:
             self._give_up()
             raise
 
+    async def _pour(self, pouring: Pouring, reply: Reply) -> None:
+        try:
+            await self._pass_on(pouring, reply.body)
+        except GatewayError:
+            pouring.send_head()  # an answer that breaks off was one
+            raise
+        pouring.send_head()
+        if pouring.left:
+            self._give_up()  # what is said next on this connection would be taken for the rest
+
     async def _stream(self, response: web.StreamResponse, reply: Reply) -> None:
         writer = await self._begun(response)
         try:
-            async for chunk in reply.body:
-                if not await self._passed_on(writer, chunk, SLOW_S):
-                    await self._by_disk(writer, reply.body)
+            await self._pass_on(writer, reply.body)
         except GatewayError:
             _send_head(writer)  # an answer that breaks off was one
             raise
         writer.set_eof()
         if self._request.protocol.writing_paused:
-            await self._taken(writer)
+            await self._taken()
         await response.write_eof()
 
-    async def _passed_on(self, writer: StreamWriter, chunk: bytes, soon_s: float | None = None) -> bool:
+    async def _pass_on(self, way: Way, body: AsyncIterator[bytes]) -> None:
+        async for chunk in body:
+            if not await self._passed_on(way, chunk, SLOW_S):
+                await self._by_disk(way, body)
+
+    async def _passed_on(self, way: Way, chunk: bytes, soon_s: float | None = None) -> bool:
         """Write `chunk`, and whether the client takes it soon, if asked. Raises TimeoutError when it is too slow."""
         self._receipt.bytes_out += len(chunk)
-        await writer.write(chunk, drain=False)
-        return not self._request.protocol.writing_paused or await self._taken(writer, soon_s)
+        await way.write(chunk, drain=False)
+        return not self._request.protocol.writing_paused or await self._taken(soon_s)
 
-    async def _taken(self, writer: StreamWriter, soon_s: float | None = None) -> bool:
+    async def _taken(self, soon_s: float | None = None) -> bool:
         """Wait until the client has taken most of what was written. False: it has not within `soon_s`."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -131,7 +158,7 @@ class HttpClient:
         left_s = min(self._write_timeout_s, owed_s)
         try:
             async with asyncio.timeout(left_s if soon_s is None else min(soon_s, left_s)):
-                await writer.drain()
+                await self._request.writer.drain()
         except TimeoutError:
             if soon_s is None or left_s <= soon_s:
                 raise
@@ -140,16 +167,16 @@ class HttpClient:
             self._waited_s += loop.time() - began_s
         return True
 
-    async def _by_disk(self, writer: StreamWriter, rest: AsyncIterator[bytes]) -> None:
+    async def _by_disk(self, way: Way, rest: AsyncIterator[bytes]) -> None:
         """Take `rest` in as fast as it comes, as far as there is room, and pass it on as the client takes it."""
         with self._in_flight.share() as share:
             over = await _set_aside(rest, share)
-            await self._taken(writer)
+            await self._taken()
             if share.file is not None:
                 async for piece in share.file.pieces():
-                    await self._passed_on(writer, piece)
+                    await self._passed_on(way, piece)
             if over:
-                await self._passed_on(writer, over)
+                await self._passed_on(way, over)
 
     async def _begun(self, response: web.StreamResponse) -> StreamWriter:
         """Let the head go with the body's first bytes when these are there already, else at the loop's next turn."""
@@ -157,20 +184,23 @@ class HttpClient:
         asyncio.get_running_loop().call_soon(_send_head, writer)
         return writer
 
-    def _head(self, reply: Reply, standing: Standing | None) -> web.StreamResponse:
-        fields = list(passed_back(reply))
+    def _head(self, reply: Reply, standing: Standing | None) -> dict[str, str]:
+        fields = passed_back(reply)
         if standing is not None:
             fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
         if reply.replayed:
             fields += replay_fields(reply.reported)
             if reply.reported is not None and self._flavour is Flavour.DIRECT:
                 fields.append(("x-dezgo-job-amount-usd", reply.reported.usd()))
-        response = _Streamed(status=reply.status, headers=dict((*fields, *self._extra, ("Server", SERVER))))
+        self._receipt.status = reply.status
+        return dict((*fields, *self._extra, ("Server", SERVER)))
+
+    def _response(self, reply: Reply, fields: Mapping[str, str]) -> web.StreamResponse:
+        response = _Streamed(status=reply.status, headers=fields)
         if reply.body_bytes is not None:
             response.content_length = reply.body_bytes
         elif self._request.version < HttpVersion11:
             response.force_close()  # no chunks in HTTP/1.0: only the connection's end says that the answer is whole
-        self._receipt.status = reply.status
         return response
 
     async def send(self, response: web.StreamResponse) -> web.StreamResponse:
