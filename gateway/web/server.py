@@ -13,6 +13,7 @@ from gateway.errors import BadHttp, GatewayError, HeadTooLarge
 from gateway.problems import problem_for
 from gateway.receipt import Receipt
 from gateway.web.answer import document, new_request_id
+from gateway.web.leaving import LeavingServer
 from gateway.web.wire import LINE_BYTES_MAX, Watch
 
 # What no parser takes in a head nor between chunks.
@@ -102,7 +103,7 @@ def _misread(exc: BaseException | None) -> GatewayError:
     return HeadTooLarge() if isinstance(exc, LineTooLong) else BadHttp("the message is not well-formed HTTP")
 
 
-class _Server(web.Server):
+class _Server(LeavingServer):
     def __init__(self, handler: Handler, *, refused: Callable[[Receipt], None], **kwargs: Any) -> None:
         super().__init__(handler, **kwargs)
         self.refused = refused
@@ -143,6 +144,7 @@ class Listener:
             max_line_size=LINE_BYTES_MAX,
             max_field_size=LINE_BYTES_MAX,
         )
+        self._server = server
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_s)
         self._host = host
         self._port = port
@@ -157,6 +159,15 @@ class Listener:
         """The port listened on."""
         return int(self._runner.addresses[0][1])
 
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._server.connections)
+
+    def leave(self) -> None:
+        """From now on let every connection end with its next answer. New ones are still taken."""
+        self._server.leaving = True
+
     async def stop(self) -> None:
-        """Stop listening and wait for running requests, at most `drain_s` twice over."""
+        """Stop listening and wait for running requests, at most `drain_s` and one second."""
         await self._runner.cleanup()
