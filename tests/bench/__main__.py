@@ -14,6 +14,7 @@ from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
 from tests.bench.ledger import SILENT, bench
 from tests.bench.proxy.measure import measure
+from tests.bench.restarts.rolling import restarts
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
 
@@ -56,11 +57,15 @@ def main() -> int:
     keeping.add_argument("--store", default="valkey", metavar="valkey|redis|URL")
     keeping.add_argument("--processes", type=int, default=2, help="of clients")
     keeping.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    rolling = benches.add_parser("restarts", help="restart two gateways in turn under load and count failed calls")
+    rolling.add_argument("--restarts", type=int, default=20)
+    rolling.add_argument("--clients", type=int, default=16)
+    rolling.add_argument("--lame-duck-s", type=float, default=1.0)
+    rolling.add_argument("--seed", type=int, default=None, help="of what is asked; a fresh one unless given")
+    rolling.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
-    run = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}[
-        said.bench
-    ]
-    return run(said)
+    runs = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
+    return (runs | {"restarts": _restarts})[said.bench](said)
 
 
 def _proxy(said: argparse.Namespace) -> int:
@@ -84,6 +89,13 @@ def _failover(said: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as fresh:
         plan = {"rounds": said.rounds, "seed": _seed(said), "how": said.how, "durability": said.durability}
         found = asyncio.run(failover(Path(fresh), program=said.program or bundled_program(), **plan))
+    return _shown(said, found.as_json(), sound=found.sound)
+
+
+def _restarts(said: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as fresh:
+        plan = {"count": said.restarts, "clients": said.clients, "lame_duck_s": said.lame_duck_s, "seed": _seed(said)}
+        found = asyncio.run(restarts(Path(fresh), **plan))
     return _shown(said, found.as_json(), sound=found.sound)
 
 
