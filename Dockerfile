@@ -1,7 +1,7 @@
 # Two stages: the first builds, the second only runs. Runs as a user without rights, on a read-only root, without
-# capabilities. On the way down calls and bookings may take up to three times shutdown.drain_s: let the engine wait.
+# capabilities. The way down takes up to shutdown.lame_duck_s, drain_s and six seconds: let the engine wait.
 #
-#   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 90 \
+#   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 40 \
 #     -v gateway-data:/var/lib/dezgo-gateway -e DEZGO_API_KEY -e GATEWAY_TOKEN_SECRET -p 8080:8080 dezgo-gateway
 #
 # Another base will do if it has python3 (3.11 or later) with venv, and Debian's useradd: --build-arg BASE=…

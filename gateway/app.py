@@ -9,7 +9,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TextIO
 
 from gateway import doors
@@ -39,6 +38,7 @@ from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
 from gateway.receipt import Receipt
+from gateway.running import Running
 from gateway.settings import SecretError, Settings
 from gateway.settings.changes import SecretFile
 from gateway.web.descriptors import raised_limit
@@ -51,28 +51,8 @@ SWEEP_EVERY_S = 5.0
 PROBE_EVERY_S = 1.0
 REPLAY_EVERY_S = 5.0
 
-
-@dataclass(slots=True)
-class Running:
-    """A gateway that serves.
-
-    Attributes:
-        port, ops_port: where it listens.
-        ledger: its ledger, for whoever started it.
-        settler: ends its holds.
-        draining: set on the way down.
-    """
-
-    port: int
-    ops_port: int
-    ledger: RedisLedger
-    settler: Settler
-    metrics: Metrics
-    draining: bool = False
-
-    def drain(self) -> None:
-        """From now on say that no new calls should be sent here."""
-        self.draining = True
+# For ends the store does not take on the way down. They are on disk by then, and the next start books them.
+BOOKED_WITHIN_S = 5.0
 
 
 class App:
@@ -166,7 +146,7 @@ class App:
         await front.start()
         stack.push_async_callback(front.stop)
         stack.callback(running.drain)
-        running.port, running.ops_port = front.port, back.port
+        running.port, running.ops_port, running.front = front.port, back.port, front
 
     def _door(self, running: Running, store: Store, who: Verifier, upstream: Upstream, bodies: InFlight) -> Door:
         settings = self._settings
@@ -226,7 +206,7 @@ class App:
         ledger.watch(recovery.doubted)
         stack.push_async_callback(recovery.close)
         settler = Settler(ledger, spool=spool, settled=self._settled, booked=recovery.booked, stuck=self._stuck)
-        stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
+        stack.push_async_callback(settler.drain, min(self._settings.shutdown.drain_s, BOOKED_WITHIN_S))
         stack.push_async_callback(_ended, asyncio.create_task(settler.replay_forever(every_s=REPLAY_EVERY_S)))
         self._metrics.watch(
             settles_under_way=lambda: settler.under_way,

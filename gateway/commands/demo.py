@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from gateway.app import App, Running
+from gateway.app import App
 from gateway.build import claim_rules
 from gateway.identity.mint import fresh_secret, mint_token, secret_signer
+from gateway.running import Running
 from gateway.settings import Settings, default_config_dir, load_settings
 from gateway.simulator import Simulator, SimulatorSettings, start_simulator
 

@@ -34,9 +34,9 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 def look_for_cycles_rarely() -> None:
     """Tell the collector that what is there now stays, and that requests leave few cycles behind.
 
-    With Python's own thresholds it walks over everything that is alive some thousand times a minute under load.
+    With Python's own thresholds it walks over everything that is alive some thousand times a minute under load. The
+    few cycles that imports leave behind stay too: looking for them would delay the start.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTED_AFTER)
 
@@ -53,23 +53,28 @@ def hold_standard_streams() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="ascii"))  # noqa: SIM115 - for the process's life
 
 
-async def until_signal() -> None:
-    """Return at the first SIGINT or SIGTERM. A second one ends the process at once."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+async def until_signal() -> signal.Signals:
+    """Return at the first SIGINT or SIGTERM, and say which. A second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[signal.Signals] = loop.create_future()
 
-    def first() -> None:
-        stop.set()
+    def first(came: signal.Signals) -> None:
+        stop.set_result(came)
         for number in _SIGNALS:
             # Not the default: as process 1 of a container, that would be to ignore it.
             loop.add_signal_handler(number, os._exit, 128 + number)
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, first)
-    await stop.wait()
+        loop.add_signal_handler(number, first, number)
+    return await stop
 
 
 async def serve(settings: Settings, *, started: Callable[[int, int], None]) -> None:
-    """Serve until a signal. `started` is told both ports once calls are taken. Raises as `App.running`."""
+    """Serve until a signal. `started` is told both ports once calls are taken. Raises as `App.running`.
+
+    SIGTERM comes from whoever runs many gateways, and needs time to notice; Ctrl-C from a person who waits.
+    """
     async with App(settings, log_stream=sys.stdout).running() as running:
         started(running.port, running.ops_port)
-        await until_signal()
+        if await until_signal() is signal.SIGTERM:
+            await running.lame_duck(settings.shutdown.lame_duck_s)

@@ -262,7 +262,10 @@ class Answers(Rules):
 class Shutdown(Rules):
     """The way down."""
 
-    drain_s: Seconds = Field(default=25.0, ge=0, le=3600, description="Seconds for running calls to end.")
+    lame_duck_s: Seconds = Field(
+        default=5.0, ge=0, le=600, description="Seconds from SIGTERM on in which calls are taken, though not ready."
+    )
+    drain_s: Seconds = Field(default=20.0, ge=0, le=3600, description="Seconds for running calls to end after that.")
 
 
 class Logs(Rules):

@@ -26,7 +26,8 @@ from gateway.units import Credits
 class Rules(BaseModel):
     """Base of all models here: unknown keys are refused, nothing is converted, nothing changes later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    # Built when first used: most are only ever used as parts of the whole file.
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 def matching(pattern: str, words: str) -> AfterValidator:

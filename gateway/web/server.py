@@ -16,6 +16,7 @@ from gateway.problems import problem_for
 from gateway.receipt import Receipt
 from gateway.web.answer import SERVER, document, new_request_id
 from gateway.web.connections import Caps, Connections
+from gateway.web.leaving import LeavingServer
 from gateway.web.wire import LINE_BYTES_MAX, Watch
 
 # What no parser takes in a head nor between chunks.
@@ -192,7 +193,7 @@ def _no_room() -> bytes:
     return "\r\n".join((*lines, "", "")).encode("ascii") + problem.body
 
 
-class _Server(web.Server):
+class _Server(LeavingServer):
     def __init__(
         self,
         handler: Handler,
@@ -263,6 +264,7 @@ class Listener:
             max_line_size=LINE_BYTES_MAX,
             max_field_size=LINE_BYTES_MAX,
         )
+        self._server = server
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_s)
         self._host = host
         self._port = port
@@ -278,8 +280,12 @@ class Listener:
         """The port listened on."""
         return int(self._runner.addresses[0][1])
 
+    def leave(self) -> None:
+        """From now on let every connection end with its next answer. New ones are still taken."""
+        self._server.leaving = True
+
     async def stop(self) -> None:
-        """Stop listening and wait for running requests, at most `drain_s` twice over."""
+        """Stop listening and wait for running requests, at most `drain_s` and one second."""
         await self._runner.cleanup()
         if self._watching is not None:
             self._watching.cancel()

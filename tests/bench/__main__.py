@@ -17,6 +17,7 @@ from tests.bench.overload.measure import measure as overload
 from tests.bench.overload.measure import sound as overload_kept
 from tests.bench.overload.scenes import SCENES
 from tests.bench.proxy.measure import measure
+from tests.bench.restarts.rolling import restarts
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
 
@@ -62,9 +63,15 @@ def main() -> int:
     pressing = benches.add_parser("overload", help="slow and greedy clients beside honest ones")
     pressing.add_argument("scenes", nargs="*", choices=[[], *(scene.name for scene in SCENES)], help="all unless given")
     pressing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    rolling = benches.add_parser("restarts", help="restart two gateways in turn under load and count failed calls")
+    rolling.add_argument("--restarts", type=int, default=20)
+    rolling.add_argument("--clients", type=int, default=16)
+    rolling.add_argument("--lame-duck-s", type=float, default=1.0)
+    rolling.add_argument("--seed", type=int, default=None, help="of what is asked; a fresh one unless given")
+    rolling.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
     runs = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
-    return (runs | {"overload": _overload})[said.bench](said)
+    return (runs | {"overload": _overload, "restarts": _restarts})[said.bench](said)
 
 
 def _overload(said: argparse.Namespace) -> int:
@@ -93,6 +100,13 @@ def _failover(said: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as fresh:
         plan = {"rounds": said.rounds, "seed": _seed(said), "how": said.how, "durability": said.durability}
         found = asyncio.run(failover(Path(fresh), program=said.program or bundled_program(), **plan))
+    return _shown(said, found.as_json(), sound=found.sound)
+
+
+def _restarts(said: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as fresh:
+        plan = {"count": said.restarts, "clients": said.clients, "lame_duck_s": said.lame_duck_s, "seed": _seed(said)}
+        found = asyncio.run(restarts(Path(fresh), **plan))
     return _shown(said, found.as_json(), sound=found.sound)
 
 

@@ -41,7 +41,7 @@ identity:
       keys: [{{kid: k1, algorithm: HS256, secret: {{env: TOKEN_SECRET}}}}]
       claims: {{tenant: tenant, team: team, user: sub}}
 ledger: {{data_dir: "{data_dir}", hold_ttl_s: {ttl_s}, fsync: {fsync}}}
-shutdown: {{drain_s: 1}}
+shutdown: {{lame_duck_s: 0, drain_s: 1}}
 """
 _TENANTS_YAML = """
 tenants:

@@ -125,7 +125,7 @@ def configured(cwd: Path, upstream_url: str) -> dict[str, str]:
     shutil.copytree(CONFIG, cwd / "config")
     said = f"UPSTREAM__URL={upstream_url} UPSTREAM__ALLOW_HTTP=true UPSTREAM__ALLOW_PRIVATE=true "
     said += "UPSTREAM__KEY__FILE=master.key "
-    said += "LISTEN__HOST=127.0.0.1 LISTEN__PORT=0 OPS__PORT=0 LEDGER__DEADLINE_S=2"
+    said += "LISTEN__HOST=127.0.0.1 LISTEN__PORT=0 OPS__PORT=0 LEDGER__DEADLINE_S=2 SHUTDOWN__LAME_DUCK_S=0"
     return {f"DEZGO_GATEWAY__{name}": value for name, value in (word.split("=") for word in said.split())}
 
 

@@ -14,7 +14,7 @@ from gateway.ledger.redis import RedisLedger
 from gateway.ledger.store import Store
 from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.test_client_disconnect import peer, request_bytes
+from tests.e2e.test_client_disconnect import BODY, Peer, peer, request_bytes
 from tests.e2e.test_streaming import MIB, large_answers, upstream_at
 from tests.e2e.world import World, until
 from tests.fake_upstream import Turn, answer, fake_upstream
@@ -168,6 +168,88 @@ async def test_an_idle_connection_does_not_hold_up_the_stop(make_world: MakeWorl
         await life.ended(within_s=10)
     spent = Credits.ZERO if sent in pieces else Credits.whole(19)
     assert await booked(here, store_url) == (spent, Credits.ZERO)
+
+
+@pytest.mark.parametrize("left", ["the body's last bytes", "the body"])
+async def test_a_body_that_is_on_its_way_when_the_stop_begins_is_taken_in(
+    make_world: MakeWorld, store_url: str, left: str
+) -> None:
+    life = Life(make_world())
+    here = await life.begun()
+    whole = request_bytes(here)
+    cut = -3 if left == "the body's last bytes" else -len(BODY)
+    async with peer(here) as client:
+        await client.send(whole[:cut])
+        await until(lambda: here.running.front is not None and len(here.running.front.connections))
+        await asyncio.sleep(0.05)  # the head is read by then
+        life.stop()
+        await until(lambda: here.running.draining)
+        await asyncio.sleep(0.05)  # and the stop has gone through all connections
+        await client.send(whole[cut:])
+        answered = await client.reader.read()
+    assert answered.startswith(b"HTTP/1.1 200")
+    assert b"\r\nconnection: close\r\n" in answered.lower()
+    await life.ended(within_s=10)
+    assert await booked(here, store_url) == (Credits.whole(19), Credits.ZERO)
+
+
+async def test_a_lame_duck_is_not_ready_and_answers_all_the_same_once_per_connection(here: World) -> None:
+    async with peer(here) as before, peer(here) as idle:
+        await before.send(request_bytes(here))
+        assert b"connection: close" not in (await before.reader.readuntil(b"\r\n\r\n")).lower()
+        duck = asyncio.create_task(here.running.lame_duck(30))
+        await until(lambda: here.running.draining)
+        async with here.session.get(here.ops_url + "/readyz") as health:
+            assert health.status == 503
+        await idle.send(request_bytes(here))
+        assert await one_answer_and_the_end(idle) == 200
+        async with peer(here) as late:
+            await late.send(request_bytes(here))
+            assert await one_answer_and_the_end(late) == 200
+        async with peer(here) as refused:
+            await refused.send(b"POST /text2image HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+            assert await one_answer_and_the_end(refused) == 401
+        assert not before.reader.at_eof()
+        duck.cancel()
+    assert (await here.balances())[0].spent == Credits.whole(57)
+
+
+async def one_answer_and_the_end(client: Peer) -> int:
+    """The status of the one answer that comes before the connection ends, which it says."""
+    head, _, rest = (await client.reader.read(-1)).partition(b"\r\n\r\n")
+    assert b"\r\nconnection: close" in head.lower()
+    assert b"HTTP/1.1" not in rest
+    return int(head.split()[1])
+
+
+async def test_an_answer_that_waits_for_the_upstream_when_the_duck_begins_ends_its_connection(
+    make_world: MakeWorld,
+) -> None:
+    go_on = asyncio.Event()
+    async with fake_upstream(Turn((go_on, IMAGE))) as fake, make_world(environ=upstream_at(fake.url)) as here:
+        async with peer(here) as client:
+            await client.send(request_bytes(here))
+            await until(lambda: len(fake.received) == 1)
+            duck = asyncio.create_task(here.running.lame_duck(30))
+            await until(lambda: here.running.draining)
+            go_on.set()
+            assert await one_answer_and_the_end(client) == 200
+        duck.cancel()
+
+
+async def test_the_rest_of_an_answer_is_still_sent_to_a_slow_reader(make_world: MakeWorld) -> None:
+    size = 4 * MIB
+    async with large_answers(size) as large:
+        life = Life(make_world(environ=upstream_at(large.url)))
+        here = await life.begun()
+        async with peer(here, receive_bytes=4096) as client:
+            await client.send(request_bytes(here))
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            life.stop()
+            await until(lambda: here.running.draining)
+            assert len(await client.reader.readexactly(size)) == size
+        await life.ended(within_s=10)
 
 
 async def test_while_it_stops_the_gateway_says_it_is_not_ready(make_world: MakeWorld) -> None:

@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 import aiohttp
 
-from gateway.app import App, Running
+from gateway.app import App
 from gateway.identity.mint import fresh_secret, mint_token, secret_signer
 from gateway.ledger.budget import Balance
 from gateway.ledger.budget import Path as Payer
 from gateway.ledger.contract import Audit
+from gateway.running import Running
 from gateway.settings import Settings, load_settings
 from gateway.simulator import Simulator, SimulatorSettings, start_simulator
 from tests.e2e.canary import Canary, fresh_key
