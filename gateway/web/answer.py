@@ -25,6 +25,9 @@ SERVER = "dezgo-gateway"
 # A client that lets its answer wait for longer is slow: the upstream's connection is not kept waiting with it.
 SLOW_S = 0.25
 
+# What is written before a client must have taken some of it.
+_WRITTEN_BYTES = 65_536
+
 _ID_BYTES, _FETCHED_BYTES = 16, 4_096
 
 
@@ -141,14 +144,21 @@ class HttpClient:
 
     async def _pass_on(self, way: Way, body: AsyncIterator[bytes]) -> None:
         async for chunk in body:
-            if not await self._passed_on(way, chunk, SLOW_S):
-                await self._by_disk(way, body)
+            left = await self._passed_on(way, chunk, SLOW_S)
+            if left is not None:
+                held = [left]
+                del chunk, left  # what goes to disk stays nowhere else
+                await self._by_disk(way, held, body)
 
-    async def _passed_on(self, way: Way, chunk: bytes, soon_s: float | None = None) -> bool:
-        """Write `chunk`, and whether the client takes it soon, if asked. Raises TimeoutError when it is too slow."""
-        self._receipt.bytes_out += len(chunk)
-        await way.write(chunk, drain=False)
-        return not self._request.protocol.writing_paused or await self._taken(soon_s)
+    async def _passed_on(self, way: Way, chunk: bytes, soon_s: float | None = None) -> bytes | None:
+        """Write `chunk`. What is left of it, if the client does not take the rest soon. Raises TimeoutError."""
+        for at in range(0, len(chunk), _WRITTEN_BYTES):
+            piece = chunk[at : at + _WRITTEN_BYTES]
+            self._receipt.bytes_out += len(piece)
+            await way.write(piece, drain=False)
+            if self._request.protocol.writing_paused and not await self._taken(soon_s):
+                return chunk[at + _WRITTEN_BYTES :]
+        return None
 
     async def _taken(self, soon_s: float | None = None) -> bool:
         """Wait until the client has taken most of what was written. False: it has not within `soon_s`."""
@@ -167,10 +177,10 @@ class HttpClient:
             self._waited_s += loop.time() - began_s
         return True
 
-    async def _by_disk(self, way: Way, rest: AsyncIterator[bytes]) -> None:
-        """Take `rest` in as fast as it comes, as far as there is room, and pass it on as the client takes it."""
+    async def _by_disk(self, way: Way, held: list[bytes], rest: AsyncIterator[bytes]) -> None:
+        """Take `held` and `rest` in as fast as they come, as far as there is room; pass on as the client takes it."""
         with self._in_flight.share() as share:
-            over = await _set_aside(rest, share)
+            over = await _set_aside(held, rest, share)
             await self._taken()
             if share.file is not None:
                 async for piece in share.file.pieces():
@@ -226,20 +236,18 @@ class HttpClient:
             transport.abort()
 
 
-async def _set_aside(rest: AsyncIterator[bytes], share: Share) -> bytes:
-    """Put `rest` on disk, to its end or to the first piece that finds no room, which is returned."""
+async def _set_aside(held: list[bytes], rest: AsyncIterator[bytes], share: Share) -> bytes:
+    """Put `held` and `rest` on disk, to the end or to the first piece that finds no room, which is returned."""
+    chunk = held.pop()
     try:
-        share.to_disk(0, memory=ANSWER_BYTES)
-    except Busy:
-        return b""
-    file = share.file
-    if file is not None:
+        file = share.to_disk(0, memory=ANSWER_BYTES)
+        share.grow_to(len(chunk))
+        await file.write(chunk)
         async for chunk in rest:
-            try:
-                share.grow_to(len(file) + len(chunk))
-                await file.write(chunk)
-            except Busy:
-                return chunk
+            share.grow_to(len(file) + len(chunk))
+            await file.write(chunk)
+    except Busy:
+        return chunk
     return b""
 
 

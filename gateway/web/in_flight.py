@@ -64,12 +64,13 @@ class Share:
             self._all.disk.take(count - self._on_disk)
             self._on_disk = count
 
-    def to_disk(self, count: int, *, memory: int = WINDOW_BYTES) -> None:
+    def to_disk(self, count: int, *, memory: int = WINDOW_BYTES) -> Spooled:
         """From now on hold `count` bytes on disk, and in memory only what is on its way there. Raises Busy."""
         self.grow_to(memory)
         self._shrink_to(memory)
         self.file = Spooled(self._all.disk)
         self.grow_to(count)
+        return self.file
 
     def is_on_disk(self) -> None:
         """All of it is there: from now on it takes memory only on its way back."""

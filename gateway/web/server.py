@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -28,13 +29,16 @@ _NO_BOUND = 1_000_000
 # What a connection keeps of a body nobody takes yet is at most twice this, and what one read brings.
 _READ_BYTES = 16_384
 
+# What the system keeps of an answer that it has not sent yet: without a word it may be megabytes.
+_UNSENT_BYTES = 131_072
+
 # The answer to who was too slow: nothing is lost by not waiting for the rest.
 _TOO_SLOW = 408
 
 # Requests that wait behind the one being answered before nothing more is read, and with how many reading goes on.
 _WAITING_MAX, _WAITING_FEW = 8, 4
 
-_BACKLOG = 2_048
+_BACKLOG = 4_096
 
 
 class UnfitParserError(RuntimeError):
@@ -75,6 +79,7 @@ class _Protocol(RequestHandler):
         peer = wire.get_extra_info("peername")
         if self._server.connected.admit(self, peer[0] if isinstance(peer, tuple) else None):
             super().connection_made(transport)
+            _keep_little(wire)
             return
         self._force_close, self._manager = True, None
         wire.write(self._server.no_room)
@@ -178,6 +183,15 @@ class _Protocol(RequestHandler):
         response = document(problem.status, problem.body, fields, content_type="application/problem+json")
         response.force_close()
         return response
+
+
+def _keep_little(wire: asyncio.Transport) -> None:
+    """Let the system keep little of what a client does not take, where it can be told."""
+    line = wire.get_extra_info("socket")
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if line is not None and option is not None:
+        with contextlib.suppress(OSError):  # gone already
+            line.setsockopt(socket.IPPROTO_TCP, option, _UNSENT_BYTES)
 
 
 def _misread(exc: BaseException | None) -> GatewayError:

@@ -17,7 +17,7 @@ from typing import cast
 import uvloop
 
 SOURCE = "127.0.0.2"
-_AT_ONCE = 100
+_BATCHES_PER_S = 50
 _SLICES = 50
 _PIECE = 65_536
 
@@ -79,9 +79,9 @@ def _picture(size: int) -> bytes:
 class Held(asyncio.Protocol):
     """One bad client."""
 
-    def __init__(self, reads: bool, head: bytes) -> None:
-        self._reads = reads
+    def __init__(self, head: bytes) -> None:
         self._head = head
+        self.line: socket.socket | None = None
         self.seen = b""
         self.wire: asyncio.Transport | None = None
         self.free = asyncio.Event()
@@ -89,8 +89,6 @@ class Held(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.wire = cast("asyncio.Transport", transport)
-        if not self._reads:
-            self.wire.pause_reading()
         self.wire.write(self._head)
 
     def data_received(self, data: bytes) -> None:
@@ -120,11 +118,16 @@ async def _opened(port: int, plan: Plan, head: bytes, body: bytes) -> Held:
     line = socket.socket()
     line.setblocking(False)
     line.bind((SOURCE, 0))
+    loop = asyncio.get_running_loop()
     if not plan.reads:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    loop = asyncio.get_running_loop()
+        await loop.sock_connect(line, ("127.0.0.1", port))
+        await loop.sock_sendall(line, head + body)
+        silent = Held(head)
+        silent.line = line  # only held: whatever comes stays where it is
+        return silent
     await loop.sock_connect(line, ("127.0.0.1", port))
-    _, held = await loop.create_connection(lambda: Held(plan.reads, head), sock=line)
+    _, held = await loop.create_connection(lambda: Held(head), sock=line)
     began = loop.time()
     for at in range(0, plan.burst_bytes, _PIECE):
         await held.free.wait()
@@ -140,7 +143,7 @@ async def _all_opened(port: int, plan: Plan, head: bytes, body: bytes) -> list[H
     began, tasks = loop.time(), []
     for number in range(plan.count):
         tasks.append(asyncio.create_task(_opened(port, plan, head, body)))
-        if not number % _AT_ONCE:
+        if not number % max(1, plan.per_s // _BATCHES_PER_S):
             await asyncio.sleep(max(0.0, began + number / plan.per_s - loop.time()))
     done = await asyncio.gather(*tasks, return_exceptions=True)
     return [held for held in done if isinstance(held, Held)]
