@@ -31,6 +31,7 @@ from gateway.receipt import Receipt
 from gateway.repeats import Memo, told_again
 from gateway.replies import closes_account, outcome_of, refuse_unfit
 from gateway.units import Credits
+from gateway.values import value
 
 # What a verdict names when the account shared by all callers refuses.
 SHARED_ACCOUNT = "shared-account"
@@ -55,7 +56,7 @@ class Settling(Closer, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Standing:
     """What a client is told of its money.
 
@@ -86,7 +87,7 @@ class Ceiling:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Order:
     """One call as it leaves the front door: read, priced by nobody yet.
 

@@ -4,10 +4,10 @@ The hall and the back door speak in these; neither an aiohttp request nor a resp
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.units import Credits
+from gateway.values import value
 
 # Header fields in order of arrival. Names are lower case.
 Fields = tuple[tuple[str, str], ...]
@@ -20,7 +20,7 @@ class Flavour(StrEnum):
     RAPIDAPI = "rapidapi"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """One request on its way to the upstream.
 
@@ -41,7 +41,7 @@ class Call:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Account:
     """What an answer says of the master account. It never reaches a client.
 
@@ -62,7 +62,7 @@ async def _nothing() -> None:
     """Close nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """The head of the upstream's answer, and its body as it arrives.
 

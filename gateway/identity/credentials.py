@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote_plus
 
 from gateway.errors import AmbiguousCredentials, TokenInUrl, Unauthenticated
+from gateway.values import value
 
 # Compared without case, `-` and `_`: api_key, API-Key and apikey are one name.
 QUERY_NAMES = frozenset(
@@ -19,7 +20,7 @@ _BEARER = re.compile(r"bearer ([A-Za-z0-9._~+/=-]+)", re.IGNORECASE | re.ASCII)
 _SEPARATORS = re.compile(r"[&;]")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Presented:
     """The one token of a request.
 

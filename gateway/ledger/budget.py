@@ -8,11 +8,12 @@ from urllib.parse import quote, unquote
 from gateway.errors import TenantFrozen, TenantUnknown
 from gateway.ledger.window import Every, Span, Window
 from gateway.units import Credits
+from gateway.values import value
 
 _PATHS_KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Path:
     """Who pays: `tenant/team/user`; team and user may be unknown."""
 
@@ -53,7 +54,7 @@ class Budget:
     window: Window
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Balance:
     """What one budget stands at in one window.
 

@@ -25,6 +25,7 @@ from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Path
 from gateway.once import FREE, Once, Repeated
 from gateway.units import Credits, Flag
+from gateway.values import value
 
 HoldId = NewType("HoldId", str)
 
@@ -42,7 +43,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hold:
     """Credits set aside for one call.
 
@@ -65,7 +66,7 @@ class Hold:
     places: str = field(default="", compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Settlement:
     """How a hold ended.
 
@@ -88,7 +89,7 @@ class Settlement:
     entry_id: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class End:
     """How a hold shall end, without the hold: can be written down, and booked by another process.
 

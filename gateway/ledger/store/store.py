@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hiredis
 
@@ -95,13 +95,14 @@ class Store:
         def send(wire: Wire, asking: bool) -> "asyncio.Future[Any]":  # noqa: FBT001 - as `_Send`
             return wire.script(words, replicated=replicated, asking=asking)
 
+        answer: list[Any]
         try:
             answer = await self._ask(key, send)
         except UnknownScriptError:
             words = ("EVAL", script.text, *words[2:])
             with _no_longer_certain():
                 answer = await self._ask(key, send)
-        return cast("list[Any]", answer)
+        return answer
 
     async def call(self, *words: str | int) -> Any:
         """Send one command and return its answer; errors as `run`. Its first argument is its key, if it has one."""
