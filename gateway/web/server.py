@@ -13,6 +13,7 @@ from gateway.errors import BadHttp, GatewayError, HeadTooLarge
 from gateway.problems import problem_for
 from gateway.receipt import Receipt
 from gateway.web.answer import document, new_request_id
+from gateway.web.inplace import in_place
 from gateway.web.wire import LINE_BYTES_MAX, Watch
 
 # What no parser takes in a head nor between chunks.
@@ -106,9 +107,10 @@ class _Server(web.Server):
     def __init__(self, handler: Handler, *, refused: Callable[[Receipt], None], **kwargs: Any) -> None:
         super().__init__(handler, **kwargs)
         self.refused = refused
+        self._in_place = in_place(self._loop)
 
     def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return _Protocol(self, loop=self._in_place, **self._kwargs)
 
 
 class Listener:
