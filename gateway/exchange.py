@@ -337,8 +337,8 @@ def _end(opened: OpenHold, due: Charge, *, final: bool) -> None:
 
 def _standing(opened: OpenHold, charged: Credits) -> Standing:
     balance = tightest(opened.hold.balances)
-    after = balance.limit - balance.spent - balance.held + opened.hold.amount - charged
-    return Standing(charged, balance, max(Credits.ZERO, after))
+    after = balance.room + opened.hold.amount.millicredits - charged.millicredits
+    return Standing(charged, balance, Credits(max(0, after)))
 
 
 async def _first(seen: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

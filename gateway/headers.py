@@ -40,11 +40,9 @@ def forwardable(fields: Fields) -> Fields:
 
     A field that `Connection` names is the client's wish for one hop and leaves with it.
     """
-    one_hop = {
-        name.strip().lower() for key, value in fields if key == "connection" for name in value.split(",") if name
-    }
-    allowed = FORWARDED - one_hop
-    return tuple((name, value) for name, value in fields if name in allowed)
+    wishes = [value for name, value in fields if name == "connection"]
+    one_hop = {name.strip().lower() for name in ",".join(wishes).split(",")} if wishes else ()
+    return tuple([(name, value) for name, value in fields if name in FORWARDED and name not in one_hop])
 
 
 def passed_back(reply: Reply) -> Pairs:

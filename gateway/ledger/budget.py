@@ -102,7 +102,12 @@ class Balance:
 
 def tightest(balances: tuple[Balance, ...]) -> Balance:
     """The balance with the least remaining; of equals the first on the path."""
-    return min(balances, key=lambda balance: max(0, balance.room))
+    found, least = balances[0], max(0, balances[0].room)
+    for balance in balances[1:]:
+        remaining = max(0, balance.room)
+        if remaining < least:
+            found, least = balance, remaining
+    return found
 
 
 def binding(balances: tuple[Balance, ...], amount: Credits) -> Balance:

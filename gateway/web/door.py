@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from aiohttp import web
 
@@ -47,6 +47,8 @@ READ_ON_LOOP_BYTES_MAX = 16_384
 
 # Upstream calls under way for callers without a token: they share the connections that others pay for.
 STRANGERS_MAX = 8
+
+_PAYERS_KEPT = 10_000
 
 # Hex digits of an idempotency key's hash that are logged.
 ONCE_SHOWN = 12
@@ -134,7 +136,7 @@ class Door:
     async def _visited(self, visit: Visit) -> web.StreamResponse:
         request = visit.request
         refuse_unclear(request)
-        visit.fields = tuple((name.lower(), value) for name, value in request.headers.items())
+        visit.fields = tuple([(name.lower(), value) for name, value in request.headers.items()])
         visit.receipt.client = self._front.address(request, visit.fields)
         preflight = self._front.preflight(request, visit.fields, self._routes)
         if preflight is not None:
@@ -154,11 +156,11 @@ class Door:
         visit.receipt.method = method.name
         if principal.grants.methods is not None and method.name not in principal.grants.methods:
             raise MethodNotGranted(method.name)
-        ceilings = ceilings_of(visit.fields, principal)
+        payer, ceilings = _path(principal), ceilings_of(visit.fields, principal)
         dry = wants_dry_run(visit.fields) or route.kind is Kind.QUOTE
         key = None if dry else idempotency_key(visit.fields)
         if not dry and key is None and expects_word(visit.request):
-            await refuse_exhausted(self._ledger, _path(principal), self._tariff, method)
+            await refuse_exhausted(self._ledger, payer, self._tariff, method)
         with self._in_flight.share() as share:
             body = await read_body(
                 visit.request,
@@ -167,10 +169,10 @@ class Door:
                 timeout_s=self._bounds.body_timeout_s,
             )
             visit.receipt.bytes_in = len(body)
-            job = await self._job_in(visit, method, query, body)
             call = self._call(visit, route.path, query, body)
-            memo = await self._memo(visit, key, _path(principal), call)
-            visit.order = Order(call, method, job, _path(principal), ceilings, visit.receipt, memo)
+            job = await self._job_in(method, call)
+            memo = await self._memo(visit, key, payer, call)
+            visit.order = Order(call, method, job, payer, ceilings, visit.receipt, memo)
             if dry:
                 return await self._verdict(visit, visit.order)
             await self._exchange.serve(visit.order, visit.client)
@@ -181,12 +183,15 @@ class Door:
         visit.receipt.once = once.key[:ONCE_SHOWN] if once is not None else None
         return Memo(once)
 
-    async def _job_in(self, visit: Visit, method: Method, query: str, body: bytes) -> Job:
+    async def _job_in(self, method: Method, call: Call) -> Job:
         # Of what will be forwarded: a type that the client keeps for this hop says nothing to the upstream.
-        content_types = tuple(value for name, value in forwardable(visit.fields) if name == "content-type")
-        read = partial(read_job, method, content_type=content_types, query=query, body=body, limits=self._bounds.limits)
+        types = [value for name, value in call.fields if name == "content-type"]
+        limits = self._bounds.limits
+        if len(call.body) <= READ_ON_LOOP_BYTES_MAX:
+            return read_job(method, content_type=types, query=call.query, body=call.body, limits=limits)
         # A large body takes long enough to keep everybody else waiting.
-        return read() if len(body) <= READ_ON_LOOP_BYTES_MAX else await asyncio.to_thread(read)
+        read = partial(read_job, method, content_type=types, query=call.query, body=call.body, limits=limits)
+        return await asyncio.to_thread(read)
 
     def _call(self, visit: Visit, path: str, query: str, body: bytes) -> Call:
         return Call(visit.receipt.request_id, visit.request.method, path, query, forwardable(visit.fields), body)
@@ -285,7 +290,11 @@ class Door:
 
 
 def _path(principal: Principal) -> Path:
-    return Path(principal.tenant, principal.team, principal.user)
+    return _payer(principal.tenant, principal.team, principal.user)
+
+
+# The same path each time: what is known of it is then found without a second look.
+_payer = lru_cache(_PAYERS_KEPT)(Path)
 
 
 def _sent(visit: Visit) -> web.StreamResponse:

@@ -11,6 +11,8 @@ HOPS_MAX = 16
 
 _ADDRESSES_KEPT = 4_096
 
+_Address = IPv4Address | IPv6Address
+
 # More than any address has: what is cut here is none either way.
 _ADDRESS_CHARACTERS_MAX = 64
 
@@ -32,31 +34,34 @@ class Peers:
             peer: the other end of the connection.
             fields: of the request, names in lower case.
         """
-        nearest = _read(peer or "")
-        if nearest is None or not self._trusts(nearest):
-            return None if nearest is None else str(nearest)
+        known = _read(peer or "")
+        if known is None or not self._trusts(known[0]):
+            return None if known is None else known[1]
+        nearest = known[1]
         chain = [hop for name, value in fields if name == "x-forwarded-for" for hop in value.split(",")]
         for hop in reversed(chain[-HOPS_MAX:]):
             found = _read(hop.strip(" \t"))
             if found is None:
                 break  # what stands before it was written by nobody knows whom
-            nearest = found
-            if not self._trusts(found):
+            nearest = found[1]
+            if not self._trusts(found[0]):
                 break
-        return str(nearest)
+        return nearest
 
-    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
-        return any(address in network for network in self._trusted)
+    def _trusts(self, address: _Address) -> bool:
+        return bool(self._trusted) and any(address in network for network in self._trusted)
 
 
-def _read(text: str) -> IPv4Address | IPv6Address | None:
+def _read(text: str) -> tuple[_Address, str] | None:
     return _parsed(text.partition("%")[0][:_ADDRESS_CHARACTERS_MAX])
 
 
 @lru_cache(maxsize=_ADDRESSES_KEPT)
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+def _parsed(text: str) -> tuple[_Address, str] | None:
+    """An address, and as it is written."""
     try:
         address = ip_address(text)
     except ValueError:
         return None
-    return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
+    address = (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
+    return address, str(address)
