@@ -205,7 +205,7 @@ class App:
         recovery = Recovery(ledger, found=self._loss, settled=self._settled)
         ledger.watch(recovery.doubted)
         stack.push_async_callback(recovery.close)
-        settler = Settler(ledger, spool=spool, settled=self._settled, booked=recovery.booked, stuck=self._stuck)
+        settler = Settler(ledger, ledger, spool, settled=self._settled, booked=recovery.booked, stuck=self._stuck)
         stack.push_async_callback(settler.drain, min(self._settings.shutdown.drain_s, BOOKED_WITHIN_S))
         stack.push_async_callback(_ended, asyncio.create_task(settler.replay_forever(every_s=REPLAY_EVERY_S)))
         self._metrics.watch(

@@ -31,6 +31,7 @@ from gateway.receipt import Receipt
 from gateway.repeats import Memo, told_again
 from gateway.replies import closes_account, outcome_of, refuse_unfit
 from gateway.units import Credits
+from gateway.values import value
 
 # What a verdict names when the account shared by all callers refuses.
 SHARED_ACCOUNT = "shared-account"
@@ -55,7 +56,7 @@ class Settling(Closer, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Standing:
     """What a client is told of its money.
 
@@ -86,7 +87,7 @@ class Ceiling:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Order:
     """One call as it leaves the front door: read, priced by nobody yet.
 
@@ -336,8 +337,8 @@ def _end(opened: OpenHold, due: Charge, *, final: bool) -> None:
 
 def _standing(opened: OpenHold, charged: Credits) -> Standing:
     balance = tightest(opened.hold.balances)
-    after = balance.limit - balance.spent - balance.held + opened.hold.amount - charged
-    return Standing(charged, balance, max(Credits.ZERO, after))
+    after = balance.room + opened.hold.amount.millicredits - charged.millicredits
+    return Standing(charged, balance, Credits(max(0, after)))
 
 
 async def _first(seen: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

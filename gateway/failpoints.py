@@ -23,6 +23,8 @@ STEPS: Final = (
     ("spool", "keep", "before_spool", "after_spool"),
     ("ledger", "book", "before_replay", "after_replay"),
 )
+# Part and method: a way past one of these steps, closed while anything is armed.
+PAST: Final = (("ledger", "ask"),)
 MID_BODY: Final = "mid_body"
 
 NAMES: Final = (*(name for *_, before, after in STEPS for name in (before, after) if name is not None), MID_BODY)
@@ -71,6 +73,10 @@ def _kill_self() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _nothing(*_: object) -> None:
+    """Say no to everything."""
+
+
 class Failpoints:
     """The armed failpoints of one process. `kill` is how the process ends."""
 
@@ -85,6 +91,9 @@ class Failpoints:
             if part in parts:
                 step = getattr(parts[part], method)
                 setattr(parts[part], method, self._surrounded(step, before, after))
+        for part, method in PAST if self._orders else ():
+            if part in parts:
+                setattr(parts[part], method, _nothing)
 
     async def reached(self, name: str | None) -> None:
         """A step is reached: do what is ordered for it. Raises FailpointError."""

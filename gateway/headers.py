@@ -40,11 +40,9 @@ def forwardable(fields: Fields) -> Fields:
 
     A field that `Connection` names is the client's wish for one hop and leaves with it.
     """
-    one_hop = {
-        name.strip().lower() for key, value in fields if key == "connection" for name in value.split(",") if name
-    }
-    allowed = FORWARDED - one_hop
-    return tuple((name, value) for name, value in fields if name in allowed)
+    wishes = [value for name, value in fields if name == "connection"]
+    one_hop = {name.strip().lower() for name in ",".join(wishes).split(",")} if wishes else ()
+    return tuple([(name, value) for name, value in fields if name in FORWARDED and name not in one_hop])
 
 
 def passed_back(reply: Reply) -> Pairs:
@@ -69,24 +67,24 @@ def standing_fields(charged: Credits | None, balance: Balance, remaining: Credit
         remaining: what that budget has left after this call.
         flavour: how the upstream is sold: a direct client finds its numbers in USD too.
     """
-    limit, left = _whole(balance.limit), _whole(remaining)
+    limit, left, reset_s = _whole(balance.limit), _whole(remaining), balance.reset_s
     fields: Pairs = [("x-credits-cost", str(charged))] if charged is not None else []
     fields += [("x-ratelimit-credits-limit", limit), ("x-ratelimit-credits-remaining", left)]
-    if balance.reset_s is not None:
-        fields.append(("x-ratelimit-credits-reset", str(balance.reset_s)))
+    if reset_s is not None:
+        fields.append(("x-ratelimit-credits-reset", str(reset_s)))
     if flavour is Flavour.DIRECT:
         fields += [("x-dezgo-job-amount-usd", charged.usd())] if charged is not None else []
         fields.append(("x-dezgo-balance-total-usd", remaining.usd()))
-    return fields + _rate_limit(balance, limit, left)
+    return fields + _rate_limit(balance, limit, left, reset_s)
 
 
-def _rate_limit(balance: Balance, limit: str, left: str) -> Pairs:
+def _rate_limit(balance: Balance, limit: str, left: str, reset_s: int | None) -> Pairs:
     """`RateLimit-Policy` and `RateLimit`, as structured fields (RFC 9651)."""
     name = f'"{_sayable(balance.budget.name)}"'
     policy, state = f"{name};q={limit}", f"{name};r={left}"
-    if balance.reset_s is not None and balance.span.end_ms is not None:
+    if reset_s is not None and balance.span.end_ms is not None:
         policy += f";w={max(1, (balance.span.end_ms - balance.span.start_ms) // 1000)}"
-        state += f";t={balance.reset_s}"
+        state += f";t={reset_s}"
     return [("ratelimit-policy", policy), ("ratelimit", state)]
 
 

@@ -4,11 +4,11 @@ The hall and the back door speak in these; neither an aiohttp request nor a resp
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from gateway.units import Credits
+from gateway.values import value
 
 # Header fields in order of arrival. Names are lower case.
 Fields = tuple[tuple[str, str], ...]
@@ -33,7 +33,7 @@ class Stored(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """One request on its way to the upstream.
 
@@ -54,7 +54,7 @@ class Call:
     body: bytes | Stored
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Account:
     """What an answer says of the master account. It never reaches a client.
 
@@ -75,7 +75,7 @@ async def _nothing() -> None:
     """Close nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """The head of the upstream's answer, and its body as it arrives.
 

@@ -6,10 +6,11 @@ counted in whole millicredits. A float never meets it.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import ClassVar, Self
+
+from gateway.values import value
 
 MILLICREDITS_PER_CREDIT = 1_000
 MILLICREDITS_PER_USD = 10_000 * MILLICREDITS_PER_CREDIT
@@ -29,7 +30,7 @@ class Flag(StrEnum):
     UNCERTAIN = "uncertain"
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@value(frozen=True, order=True, slots=True)
 class Credits:
     """An amount of credits, held as whole millicredits. Differences may be negative; prices never are."""
 

@@ -6,16 +6,15 @@
 3. Where neither says, the lower balance is believed: within a period a balance only falls, and too little is safe.
 """
 
-from dataclasses import dataclass
-
 from gateway.messages import Account
 from gateway.units import Credits
+from gateway.values import value
 
 # The end of a period is told in whole seconds from an unknown instant: ends closer than this are the same one.
 SAME_PERIOD_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Belief:
     """A balance as one answer told it.
 

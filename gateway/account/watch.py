@@ -11,10 +11,10 @@ explain what they can. Other gateways of the same account are foreign to this on
 import heapq
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from gateway.account.findings import Compared, Finding, Foreign
 from gateway.units import Credits
+from gateway.values import value
 
 # Told amounts may be rounded to a whole credit, each on its own.
 ROUNDING = Credits.whole(1)
@@ -30,7 +30,7 @@ QUIET_S = 300.0
 TOLD_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Movement:
     """What an answer told of one call.
 

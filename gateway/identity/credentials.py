@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote_plus
 
 from gateway.errors import AmbiguousCredentials, TokenInUrl, Unauthenticated
+from gateway.values import value
 
 # Compared without case, `-` and `_`: api_key, API-Key and apikey are one name.
 QUERY_NAMES = frozenset(
@@ -15,11 +16,13 @@ QUERY_NAMES = frozenset(
     }
 )  # fmt: skip
 
+_FIELDS = frozenset({"x-dezgo-key", "x-rapidapi-key", "authorization"})
+
 _BEARER = re.compile(r"bearer ([A-Za-z0-9._~+/=-]+)", re.IGNORECASE | re.ASCII)
 _SEPARATORS = re.compile(r"[&;]")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Presented:
     """The one token of a request.
 
@@ -47,23 +50,26 @@ def find_token(fields: Iterable[tuple[str, str]], query: str) -> Presented:
         Unauthenticated: `missing` when there is none, `jwt_form` for an `Authorization` that is not `Bearer`, one
             space and one token.
     """
-    if any(map(_is_credential_name, _SEPARATORS.split(query))):
+    if query and any(map(_is_credential_name, _SEPARATORS.split(query))):
         raise TokenInUrl
-    found = [(name, token) for name, value in fields if (token := _token(name, value))]
-    tokens = {token for _, token in found}
+    tokens: set[str] = set()
+    speaks_rapidapi = False
+    for name, said in fields:
+        if name not in _FIELDS:
+            continue
+        token = _bearer(said) if name == "authorization" else said
+        if token:
+            tokens.add(token)
+            speaks_rapidapi = speaks_rapidapi or name == "x-rapidapi-key"
     if not tokens:
         raise Unauthenticated("missing")
     if len(tokens) > 1:
         raise AmbiguousCredentials
-    return Presented(tokens.pop(), speaks_rapidapi=any(name == "x-rapidapi-key" for name, _ in found))
+    return Presented(tokens.pop(), speaks_rapidapi)
 
 
-def _token(name: str, value: str) -> str:
-    if name in {"x-dezgo-key", "x-rapidapi-key"}:
-        return value
-    if name != "authorization":
-        return ""
-    bearer = _BEARER.fullmatch(value)
+def _bearer(said: str) -> str:
+    bearer = _BEARER.fullmatch(said)
     if bearer is None:
         raise Unauthenticated("jwt_form")
     return bearer[1]

@@ -9,11 +9,12 @@ from gateway.errors import TenantFrozen, TenantUnknown
 from gateway.ledger.limits import Limits
 from gateway.ledger.window import Every, Span, Window
 from gateway.units import Credits
+from gateway.values import value
 
 _PATHS_KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Path:
     """Who pays: `tenant/team/user`; team and user may be unknown."""
 
@@ -54,7 +55,7 @@ class Budget:
     window: Window
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Balance:
     """What one budget stands at in one window.
 
@@ -102,7 +103,12 @@ class Balance:
 
 def tightest(balances: tuple[Balance, ...]) -> Balance:
     """The balance with the least remaining; of equals the first on the path."""
-    return min(balances, key=lambda balance: max(0, balance.room))
+    found, least = balances[0], max(0, balances[0].room)
+    for balance in balances[1:]:
+        remaining = max(0, balance.room)
+        if remaining < least:
+            found, least = balance, remaining
+    return found
 
 
 def binding(balances: tuple[Balance, ...], amount: Credits) -> Balance:

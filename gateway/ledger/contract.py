@@ -29,6 +29,7 @@ from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Path
 from gateway.once import FREE, Once, Repeated
 from gateway.units import Credits, Flag
+from gateway.values import value
 
 HoldId = NewType("HoldId", str)
 
@@ -46,7 +47,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hold:
     """Credits set aside for one call.
 
@@ -69,7 +70,7 @@ class Hold:
     places: str = field(default="", compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Settlement:
     """How a hold ended.
 
@@ -92,7 +93,7 @@ class Settlement:
     entry_id: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class End:
     """How a hold shall end, without the hold: can be written down, and booked by another process.
 

@@ -235,15 +235,29 @@ class RedisLedger:
         return await self._settled(end)
 
     async def _settled(self, end: End) -> Settlement:
-        mark, facts = self._marks.newest(end.tenant), end.facts if end.once else ""
-        answer = await self._store.run(
-            self._settle,
-            self._keys(end.tenant, end.hold_id, end.places, end.once if facts else ""),
-            [
-                *(end.hold_id, str(end.charged.millicredits), end.flag, end.places, str(KEPT_MS)),
-                *(str(end.amount.millicredits), str(end.deadline_ms), end.path, str(RETENTION_MS), mark, facts),
-            ],
-        )
+        return self._ended(end, await self._store.run(self._settle, *self._settling(end)))
+
+    def ask(self, end: End) -> "asyncio.Future[Any] | None":
+        """See `Straight.ask`."""
+        return self._store.begin(self._settle, *self._settling(end))
+
+    def understood(self, end: End, answer: Any) -> Settlement | None:
+        """See `Straight.understood`."""
+        try:
+            return self._ended(end, answer) if self._store.is_answer(answer) else None
+        except LedgerMissing:
+            return None
+
+    def _settling(self, end: End) -> tuple[list[str], list[str]]:
+        """Keys and arguments of settle.lua."""
+        facts = end.facts if end.once else ""
+        return self._keys(end.tenant, end.hold_id, end.places, end.once if facts else ""), [
+            *(end.hold_id, str(end.charged.millicredits), end.flag, end.places, str(KEPT_MS)),
+            *(str(end.amount.millicredits), str(end.deadline_ms), end.path, str(RETENTION_MS)),
+            *(self._marks.newest(end.tenant), facts),
+        ]
+
+    def _ended(self, end: End, answer: list[Any]) -> Settlement:
         ended = settlement(end.hold_id, end.charged, end.flag, answer)
         if ended.applied and answer[2] == 1:
             self._marks.saw(end.tenant, ended.entry_id)

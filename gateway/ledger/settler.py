@@ -1,12 +1,16 @@
 """Settler: books the end of holds beside the request, and again until it is booked.
 
 The client never waits for a settle, and nothing that happens to the client's request can undo it. Each end is one task,
-owned here; their number is bounded, and a full settler lets no new hold open. An end that the store did not take at the
-first try is put on disk, so that a crash meanwhile loses nothing; `replay` books what crashed processes left there.
+owned here; where the store is there it is one question without a task, until that fails. Their number is bounded, and a
+full settler lets no new hold open. An end that the store did not take at the first try is put on disk, so that a crash
+meanwhile loses nothing; `replay` books what crashed processes left there.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol
 
 from gateway.errors import Busy, LedgerMissing, LedgerPoisoned, LedgerUnavailable
 from gateway.ledger.budget import Path
@@ -17,11 +21,27 @@ from gateway.units import Credits, Flag
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 2.0
 
 
+class Straight(Protocol):
+    """A keeper that can be asked without waiting."""
+
+    def ask(self, end: End) -> "asyncio.Future[Any] | None":
+        """Ask for this end to be booked, as `Ledger.book`; None where that cannot be asked at once.
+
+        The future may raise LedgerUnavailable: it may have been booked.
+        """
+        ...
+
+    def understood(self, end: End, answer: Any) -> Settlement | None:
+        """What the future resolved to, as a settlement; None where it has to be asked again to be understood."""
+        ...
+
+
 class Settler:
     """Ends holds.
 
     Args:
         ledger: where they are booked.
+        straight: the same, where it can be asked without waiting.
         spool: where ends wait that the store did not take at once; None keeps them in memory alone.
         ends_max: how many may be under way; more and `admit` refuses.
         settled: told of every hold that ended; must not raise.
@@ -32,20 +52,22 @@ class Settler:
     def __init__(
         self,
         ledger: Ledger,
-        *,
+        straight: Straight | None = None,
         spool: Spool | None = None,
+        *,
         ends_max: int = 10_000,
         settled: Callable[[Settlement], None] = lambda _: None,
         booked: Callable[[End, Settlement], None] = lambda _, __: None,
         stuck: Callable[[HoldId], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
+        self._straight = straight
         self._spool = spool
         self._ends_max = ends_max
         self._settled = settled
         self._booked = booked
         self._stuck = stuck
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
 
     @property
     def under_way(self) -> int:
@@ -59,18 +81,37 @@ class Settler:
 
     def close(self, hold: Hold, charged: Credits, flag: Flag, facts: str = "") -> None:
         """See `Closer.close`."""
+        end = End.of(hold, charged, flag, facts)
+        if self._straight is None or (asked := self._straight.ask(end)) is None:
+            self._start(hold.hold_id, _until_booked(partial(self._book, hold, end), partial(self._missed, end)))
+        else:
+            self._tasks.add(asked)
+            asked.add_done_callback(partial(self._answered, self._straight, hold, end))
 
-        async def end() -> None:
-            end_of = End.of(hold, charged, flag, facts)
-            self._told(end_of, await self._ledger.settle(hold, charged, flag, facts))
-            if self._spool is not None:
-                await self._spool.booked(hold.hold_id)
+    async def _book(self, hold: Hold, end: End) -> None:
+        self._told(end, await self._ledger.settle(hold, end.charged, end.flag, end.facts))
+        if self._spool is not None:
+            await self._spool.booked(end.hold_id)
 
-        async def missed() -> None:
-            if self._spool is not None:
-                await self._spool.keep(End.of(hold, charged, flag, facts))
+    async def _missed(self, end: End) -> None:
+        if self._spool is not None:
+            await self._spool.keep(end)
 
-        self._start(hold.hold_id, _until_booked(end, missed))
+    def _answered(self, straight: Straight, hold: Hold, end: End, asked: "asyncio.Future[Any]") -> None:
+        """Told of every end that was asked for straight; what was not booked by that is tried again in a task."""
+        if asked.cancelled():
+            self._ended(hold.hold_id, asked)
+            return
+        self._tasks.discard(asked)
+        unheard, settlement = asked.exception() is not None, None
+        # What nobody has thought of is tried again as well: its own task then tells of it.
+        with contextlib.suppress(Exception):
+            settlement = None if unheard else straight.understood(end, asked.result())
+        if settlement is None:
+            book, missed = partial(self._book, hold, end), partial(self._missed, end)
+            self._start(hold.hold_id, _until_booked(book, missed, unheard=unheard))
+        else:
+            self._told(end, settlement)
 
     def void(self, path: Path, hold_id: HoldId, amount: Credits, once: str = "") -> None:
         """See `Closer.void`. Not put on disk: nothing was sent, and a hold nobody voids expires."""
@@ -118,9 +159,9 @@ class Settler:
     def _start(self, hold_id: HoldId, booked: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(booked)
         self._tasks.add(task)
-        task.add_done_callback(lambda ended: self._ended(hold_id, ended))
+        task.add_done_callback(partial(self._ended, hold_id))
 
-    def _ended(self, hold_id: HoldId, task: asyncio.Task[None]) -> None:
+    def _ended(self, hold_id: HoldId, task: "asyncio.Future[Any]") -> None:
         """Told of every end's task, also of one cancelled before its first step or between two tries."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
@@ -147,19 +188,23 @@ class Settler:
         return len(late)
 
 
-async def _until_booked(book: Callable[[], Awaitable[None]], missed: Callable[[], Awaitable[object]]) -> None:
-    """Call `book` until the store takes it, and `missed` once, after a first try that failed.
+async def _until_booked(
+    book: Callable[[], Awaitable[None]], missed: Callable[[], Awaitable[object]], *, unheard: bool = False
+) -> None:
+    """Call `book` until the store takes it, and `missed` once, after a first try that failed: this one, or `unheard`.
 
     Raises LedgerPoisoned: trying again cannot help, the stored numbers need an operator first.
     """
     wait_s = _FIRST_WAIT_S
     while True:
-        try:
-            return await book()
-        except LedgerPoisoned:
-            raise
-        except LedgerUnavailable:
-            pass
+        if not unheard:
+            try:
+                return await book()
+            except LedgerPoisoned:
+                raise
+            except LedgerUnavailable:
+                pass
+        unheard = False
         await missed()
         missed = _nothing
         await asyncio.sleep(wait_s)

@@ -110,7 +110,7 @@ def _number(amount: Credits | None) -> int | float | None:
 
 
 def _ms(duration_s: float | None) -> float | None:
-    return None if duration_s is None else round(duration_s * 1000, 3)
+    return None if duration_s is None else round(duration_s * 1e6) / 1e3
 
 
 class Logs:

@@ -35,8 +35,10 @@ class Tally:
     def add(self, labels: Labels = (), amount: int = 1) -> None:
         """Add `amount` (not negative)."""
         with self._lock:
-            key = labels if labels in self._sums or len(self._sums) < self._children_max else self._other
-            self._sums[key] = self._sums.get(key, 0) + amount
+            known = self._sums.get(labels)
+            if known is None and len(self._sums) >= self._children_max:
+                labels, known = self._other, self._sums.get(self._other)
+            self._sums[labels] = (known or 0) + amount
 
     def shown(self) -> list[tuple[Labels, float]]:
         """Every sum as it stands, in units."""
@@ -72,10 +74,10 @@ class Spread:
     def observe(self, labels: Labels, value: float) -> None:
         """Count `value`; one that equals a bound lies below it."""
         with self._lock:
-            key = labels if labels in self._children or len(self._children) < self._children_max else self._other
-            child = self._children.get(key)
+            child = self._children.get(labels)
             if child is None:
-                child = self._children[key] = _Child(len(self._bounds) + 1)
+                key = labels if len(self._children) < self._children_max else self._other
+                child = self._children.setdefault(key, _Child(len(self._bounds) + 1))
             child.counts[bisect_left(self._bounds, value)] += 1
             child.total += value
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.errors import BadBody
+from gateway.values import value
 
 # Some readers stop at so many fields without a word, and take defaults for the rest.
 FIELDS_MAX = 128
@@ -46,7 +47,7 @@ Value = str | bool | list[object] | tuple[object, ...] | bytes | Part | None
 Field = tuple[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fields:
     """The fields of a body, at most 128, in order.
 

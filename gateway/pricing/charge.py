@@ -4,10 +4,10 @@ The rule behind the table: what the upstream reports counts; doubt costs the quo
 provably was not done, or what the upstream refused without naming a charge.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from gateway.units import Credits, Flag
+from gateway.values import value
 
 
 class Outcome(Enum):
@@ -43,7 +43,7 @@ TABLE: dict[Outcome, tuple[Due, Flag]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Charge:
     """What a call is settled at."""
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gateway.values import value
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -19,7 +21,7 @@ class Size:
         return f"{self.width}×{self.height}"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Job:
     """One job as the caller wrote it; None means "not said", so the tariff's default counts.
 

@@ -39,6 +39,7 @@ class Quote:
         measure: pixels and steps that counted.
         lines: the items, main line first.
         tariff_version: which tariff said so.
+        status: published only when every line is.
     """
 
     method: str
@@ -47,12 +48,7 @@ class Quote:
     total: Credits
     ceiling: Credits
     tariff_version: str
-
-    @property
-    def status(self) -> Status:
-        """Published only when every line is."""
-        estimated = any(line.status is Status.ESTIMATED for line in self.lines)
-        return Status.ESTIMATED if estimated else Status.PUBLISHED
+    status: Status
 
 
 def quote(tariff: Tariff, method: Method, job: Job) -> Quote:
@@ -73,6 +69,7 @@ def quote(tariff: Tariff, method: Method, job: Job) -> Quote:
         total=Credits.sum(line.credits for line in lines),
         ceiling=Credits.sum(line.ceiling for line in lines),
         tariff_version=tariff.version,
+        status=Status.ESTIMATED if any(line.status is Status.ESTIMATED for line in lines) else Status.PUBLISHED,
     )
 
 

@@ -7,10 +7,10 @@ not needed: an unreadable one is None.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway.messages import Account, Fields, Flavour
 from gateway.units import Credits
+from gateway.values import value
 
 _CHARGE: dict[Flavour, tuple[str, Callable[[str], Credits]]] = {
     Flavour.DIRECT: ("x-dezgo-job-amount-usd", Credits.parse_usd),
@@ -24,7 +24,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _INDEX = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reported:
     """A charge as the upstream names it.
 

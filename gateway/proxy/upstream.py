@@ -180,11 +180,12 @@ class Upstream:
 
 def _start(call: Call) -> str | None:
     """What comes from the caller: request line and fields, each with its end; None where one would not stay a line."""
-    one_hop = {name.strip().lower() for key, value in call.fields if key == "connection" for name in value.split(",")}
+    wishes = [value for name, value in call.fields if name == "connection"]
+    one_hop = {name.strip().lower() for name in ",".join(wishes).split(",")} if wishes else ()
     lines = [f"{name}: {value}" for name, value in call.fields if name in FORWARDED and name not in one_hop]
     target = f"{call.path}?{call.query}" if call.query else call.path
     start = "".join([f"{call.verb} {target} HTTP/1.1\r\n", *[f"{line}\r\n" for line in lines]])
-    if _NO_TARGET.search(target) or any(_NO_FIELD.search(line) for line in lines) or not _is_text(start):
+    if _NO_TARGET.search(target) or _NO_FIELD.search("".join(lines)) or not _is_text(start):
         return None
     return start
 

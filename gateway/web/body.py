@@ -54,16 +54,17 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]
 
 def refuse_unclear(request: web.BaseRequest) -> None:
     """Raise BadHttp for what the parser lets pass and another reader may take otherwise."""
+    headers = request.headers
     if request.version not in (HttpVersion10, HttpVersion11):
         raise BadHttp("only HTTP/1.0 and HTTP/1.1 are spoken here")
-    codings = request.headers.getall("Transfer-Encoding", [])
+    codings = headers.getall("Transfer-Encoding", [])
     if codings and (request.version == HttpVersion10 or [coding.lower() for coding in codings] != ["chunked"]):
         raise BadHttp("the only transfer coding is chunked, and HTTP/1.0 has none")
-    if not "".join(request.headers.values()).isascii():
+    if not "".join(headers.values()).isascii():
         raise BadHttp("a header field has other characters than ASCII ones")
-    if any(not _HOST.fullmatch(host) for host in request.headers.getall("Host", [])):
+    if not all(map(_HOST.fullmatch, headers.getall("Host", []))):
         raise BadHttp("Host is no name and port")
-    if "Upgrade" in request.headers and "websocket" in request.headers["Upgrade"].lower():
+    if "Upgrade" in headers and "websocket" in headers["Upgrade"].lower():
         raise BadHttp("no WebSocket is spoken here")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from aiohttp import web
 
@@ -49,6 +49,8 @@ READ_ON_LOOP_BYTES_MAX = 16_384
 
 # Upstream calls under way for callers without a token: they share the connections that others pay for.
 STRANGERS_MAX = 8
+
+_PAYERS_KEPT = 10_000
 
 # Hex digits of an idempotency key's hash that are logged.
 ONCE_SHOWN = 12
@@ -138,7 +140,7 @@ class Door:
     async def _visited(self, visit: Visit) -> web.StreamResponse:
         request = visit.request
         refuse_unclear(request)
-        visit.fields = tuple((name.lower(), value) for name, value in request.headers.items())
+        visit.fields = tuple([(name.lower(), value) for name, value in request.headers.items()])
         visit.receipt.client = self._front.address(request, visit.fields)
         preflight = self._front.preflight(request, visit.fields, self._routes)
         if preflight is not None:
@@ -158,18 +160,18 @@ class Door:
         visit.receipt.method = method.name
         if principal.grants.methods is not None and method.name not in principal.grants.methods:
             raise MethodNotGranted(method.name)
-        ceilings = ceilings_of(visit.fields, principal)
+        payer, ceilings = _path(principal), ceilings_of(visit.fields, principal)
         dry = wants_dry_run(visit.fields) or route.kind is Kind.QUOTE
         key = None if dry else idempotency_key(visit.fields)
         if not dry and key is None and expects_word(visit.request):
-            await refuse_exhausted(self._ledger, _path(principal), self._tariff, method)
+            await refuse_exhausted(self._ledger, payer, self._tariff, method)
         with self._in_flight.share() as share:
             body = await read_body(visit.request, share, self._bounds)
             visit.receipt.bytes_in = len(body)
-            job = await self._job_in(visit, method, query, body)
             call = self._call(visit, route.path, query, body)
-            memo = await self._memo(visit, key, _path(principal), call)
-            visit.order = Order(call, method, job, _path(principal), ceilings, visit.receipt, memo)
+            job = await self._job_in(visit, method, call, body)
+            memo = await self._memo(visit, key, payer, call)
+            visit.order = Order(call, method, job, payer, ceilings, visit.receipt, memo)
             if dry:
                 return await self._verdict(visit, visit.order)
             await self._exchange.serve(visit.order, visit.client)
@@ -180,10 +182,10 @@ class Door:
         visit.receipt.once = once.key[:ONCE_SHOWN] if once is not None else None
         return Memo(once)
 
-    async def _job_in(self, visit: Visit, method: Method, query: str, body: bytes | Spooled) -> Job:
+    async def _job_in(self, visit: Visit, method: Method, call: Call, body: bytes | Spooled) -> Job:
         # Of what will be forwarded: a type that the client keeps for this hop says nothing to the upstream.
-        content_types = tuple(value for name, value in forwardable(visit.fields) if name == "content-type")
-        read = partial(read_job, method, content_type=content_types, query=query, limits=self._bounds.limits)
+        types = [value for name, value in call.fields if name == "content-type"]
+        read = partial(read_job, method, content_type=types, query=call.query, limits=self._bounds.limits)
         if isinstance(body, bytes):
             # A large body takes long enough to keep everybody else waiting.
             small = len(body) <= READ_ON_LOOP_BYTES_MAX
@@ -290,7 +292,11 @@ class Door:
 
 
 def _path(principal: Principal) -> Path:
-    return Path(principal.tenant, principal.team, principal.user)
+    return _payer(principal.tenant, principal.team, principal.user)
+
+
+# The same path each time: what is known of it is then found without a second look.
+_payer = lru_cache(_PAYERS_KEPT)(Path)
 
 
 def _sent(visit: Visit) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from gateway.problems import problem_for
 from gateway.receipt import Receipt
 from gateway.web.answer import SERVER, document, new_request_id
 from gateway.web.connections import Caps, Connections
+from gateway.web.inplace import in_place
 from gateway.web.leaving import LeavingServer
 from gateway.web.wire import LINE_BYTES_MAX, Watch
 
@@ -224,9 +225,10 @@ class _Server(LeavingServer):
         self.request_timeout_s = request_timeout_s
         self.write_timeout_s = write_timeout_s
         self.no_room = _no_room()
+        self._in_place = in_place(self._loop)
 
     def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return _Protocol(self, loop=self._in_place, **self._kwargs)
 
     def _make_request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         protocol.begins()

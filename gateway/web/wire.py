@@ -19,7 +19,8 @@ SIZE_BYTES_MAX = 256
 
 _END, _LINE_END = b"\r\n\r\n", b"\r\n"
 _FIRST_LINE = re.compile(rb"[^\n]* HTTP/1\.[01]\r\n")
-_FRAMING = re.compile(rb"\r\n(transfer-encoding|content-length):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+_FRAMING = re.compile(rb"\r\n(transfer-encoding|content-length):([^\r\n]*)(?=\r\n)", re.IGNORECASE)
+_BLANKS = b" \t"
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}(?=[ \t]*(?:;|\Z))")
 
@@ -93,7 +94,7 @@ class Watch:
 
     def _frame(self, head: bytes) -> None:
         """What follows this head: the rules of RFC 9112, 6.3, for the framings that are not refused anyway."""
-        found = [(name.lower(), value) for name, value in _FRAMING.findall(head)]
+        found = [(name.lower(), value.strip(_BLANKS)) for name, value in _FRAMING.findall(head)]
         match found:
             case []:
                 self._state = "head"

@@ -107,7 +107,7 @@ async def calling(store: Store, directory: FilePath, tenant: str = "t") -> Async
 
     recovery = Recovery(ledger, found=lambda _: None, settled=settled)
     ledger.watch(recovery.doubted)
-    settler = Settler(ledger, spool=spool, settled=settled, booked=recovery.booked)
+    settler = Settler(ledger, ledger, spool, settled=settled, booked=recovery.booked)
     try:
         yield Caller(tenant, ledger, settler, spool, ended=ended, recovered=recovered)
     finally:

@@ -11,6 +11,7 @@ from tests.house.source import GATEWAY, ROOT, files, imports, module, tree
 
 # Rooms from the ground up. A room may import its own floor's own files and every floor below it.
 FLOORS: tuple[tuple[str, ...], ...] = (
+    ("gateway.values",),
     ("gateway.units",),
     ("gateway.messages", "gateway.errors", "gateway.addresses"),
     ("gateway.receipt", "gateway.once"),

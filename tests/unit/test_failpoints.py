@@ -147,3 +147,19 @@ async def test_a_pause_is_made_at_every_arrival(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_name_belongs_to_one_step() -> None:
     assert len(set(NAMES)) == len(NAMES) == 12
+
+
+def test_the_way_past_an_armed_step_is_closed() -> None:
+    class Part:
+        def ask(self) -> str | None:
+            return "asked"
+
+        async def step(self) -> None: ...
+
+        hold = settle = book = step
+
+    free, armed = Part(), Part()
+    Failpoints({}).arm(ledger=free)
+    Failpoints({"mid_body": Order("pause", pause_ms=1)}).arm(ledger=armed)
+    assert free.ask() == "asked"
+    assert armed.ask() is None

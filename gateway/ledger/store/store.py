@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hiredis
 
@@ -37,6 +37,8 @@ _KEYLESS = frozenset({"PING", "TIME", "INFO", "CONFIG", "ECHO", "CLIENT", "DEBUG
 
 # How a call is sent over a wire; the second argument as `asking` of `Wire`.
 _Send = Callable[[Wire, bool], "asyncio.Future[Any]"]
+
+_Words = tuple[str | int, ...]
 
 # Who has answered, and what.
 _Found = tuple[Link, Any]
@@ -89,19 +91,43 @@ class Store:
             LedgerUnavailable: no answer, or an error one. It may have run, unless the error says that it was not sent.
             LedgerPoisoned: the script found a stored value it cannot trust; it wrote nothing.
         """
-        words: tuple[str | int, ...] = ("EVALSHA", script.sha1, len(keys), *keys, *args)
+        words: _Words = ("EVALSHA", script.sha1, len(keys), *keys, *args)
         key, replicated = keys[0] if keys else None, not script.reads_only
 
         def send(wire: Wire, asking: bool) -> "asyncio.Future[Any]":  # noqa: FBT001 - as `_Send`
             return wire.script(words, replicated=replicated, asking=asking)
 
+        answer: list[Any]
         try:
             answer = await self._ask(key, send)
         except UnknownScriptError:
             words = ("EVAL", script.text, *words[2:])
             with _no_longer_certain():
                 answer = await self._ask(key, send)
-        return cast("list[Any]", answer)
+        return answer
+
+    def begin(self, script: Script, keys: Sequence[str], args: Sequence[str]) -> "asyncio.Future[Any] | None":
+        """As `run`, for who does not wait; None where the way to the store is not open just now.
+
+        The future resolves to what `is_answer` knows for an answer or an error. What an error means, or that the future
+        raises LedgerUnavailable, is found out by asking again.
+        """
+        link = self._open_link(keys[0] if keys else None)
+        if link is None or link.wire is None:
+            return None
+        words: _Words = ("EVALSHA", script.sha1, len(keys), *keys, *args)
+        try:
+            return link.wire.script(words, replicated=not script.reads_only)
+        except LedgerUnavailable:
+            return None
+
+    def is_answer(self, found: Any) -> bool:
+        """Whether this is an answer, and no error in its place."""
+        if isinstance(found, hiredis.ReplyError):
+            return False
+        if self._trouble is not None:
+            self._note(None)
+        return True
 
     async def call(self, *words: str | int) -> Any:
         """Send one command and return its answer; errors as `run`. Its first argument is its key, if it has one."""
@@ -121,9 +147,7 @@ class Store:
 
     async def _ask(self, key: str | None, send: _Send) -> Any:
         """Ask, straight away where the key's store is connected and answers; all else goes the long way."""
-        address = self._topology.of(key)
-        self._look_again()
-        link = self._links.get(address) if address is not None else None
+        link = self._open_link(key)
         if link is None or link.wire is None:
             return await self._long_way(key, send)
         try:
@@ -132,11 +156,14 @@ class Store:
             self._doubt()
             await self._failed(error)
             raise
-        if isinstance(answer, hiredis.ReplyError):
-            return await self._long_way(key, send, (link, answer))
-        if self._trouble is not None:
-            self._note(None)
-        return answer
+        return answer if self.is_answer(answer) else await self._long_way(key, send, (link, answer))
+
+    def _open_link(self, key: str | None) -> Link | None:
+        """The link to the key's store, if it is connected."""
+        address = self._topology.of(key)
+        self._look_again()
+        link = self._links.get(address) if address is not None else None
+        return None if link is None or link.wire is None else link
 
     async def _long_way(self, key: str | None, send: _Send, found: _Found | None = None) -> Any:
         """Ask, unless an error was `found` in the place of an answer just now, and make the best of it."""

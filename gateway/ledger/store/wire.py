@@ -98,19 +98,21 @@ class Wire(asyncio.Protocol):
         Raises:
             LedgerUnavailable: here: nothing was sent. From the future: it may have run.
         """
-        asked = self._ask(plain=False, asking=asking)
+        future = self._loop.create_future()
+        asked = self._ask(future, plain=False, asking=asking)
         self._out.append(_packed(*words, asked.nonce))
         if replicated and self._replicas:
             self._batch.append(asked)
-        return cast("asyncio.Future[Any]", asked.future)
+        return future
 
     def plain(self, words: Words, *, asking: bool = False) -> "asyncio.Future[Any]":
         """Send any other command; as `script`."""
-        asked = self._ask(plain=True, asking=asking)
+        future = self._loop.create_future()
+        asked = self._ask(future, plain=True, asking=asking)
         self._out.append(_packed(*words) + _packed("ECHO", asked.nonce))
-        return cast("asyncio.Future[Any]", asked.future)
+        return future
 
-    def _ask(self, *, plain: bool, asking: bool) -> _Asked:
+    def _ask(self, future: "asyncio.Future[Any]", *, plain: bool, asking: bool) -> _Asked:
         pending = self._pending
         self.refuse_closed()
         if pending and pending[0].deadline_s <= self._loop.time():
@@ -119,7 +121,7 @@ class Wire(asyncio.Protocol):
             raise LedgerUnavailable("stalled", sent=False)
         if len(pending) >= PENDING_MAX:
             raise LedgerUnavailable("busy", sent=False)
-        asked = self._noted(plain=plain, future=self._loop.create_future())
+        asked = self._noted(plain=plain, future=future)
         self._watched.append(asked)
         if self._timer is None:
             self._timer = self._loop.call_at(asked.deadline_s, self._look)
@@ -288,4 +290,5 @@ class Wire(asyncio.Protocol):
 
 def _packed(*words: str | int) -> bytes:
     # Its stub takes a tuple for one word.
-    return cast("bytes", hiredis.pack_command(words))  # type: ignore[arg-type]
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]
+    return packed
