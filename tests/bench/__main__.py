@@ -15,6 +15,7 @@ from tests.bench.faults import faults
 from tests.bench.ledger import SILENT, bench
 from tests.bench.proxy.measure import measure
 from tests.bench.restarts.rolling import restarts
+from tests.bench.start import start
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
 
@@ -63,9 +64,12 @@ def main() -> int:
     rolling.add_argument("--lame-duck-s", type=float, default=1.0)
     rolling.add_argument("--seed", type=int, default=None, help="of what is asked; a fresh one unless given")
     rolling.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    starting = benches.add_parser("start", help="from a gateway's start until it is ready, step by step")
+    starting.add_argument("--runs", type=int, default=9)
+    starting.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
     runs = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
-    return (runs | {"restarts": _restarts})[said.bench](said)
+    return (runs | {"restarts": _restarts, "start": _start})[said.bench](said)
 
 
 def _proxy(said: argparse.Namespace) -> int:
@@ -97,6 +101,11 @@ def _restarts(said: argparse.Namespace) -> int:
         plan = {"count": said.restarts, "clients": said.clients, "lame_duck_s": said.lame_duck_s, "seed": _seed(said)}
         found = asyncio.run(restarts(Path(fresh), **plan))
     return _shown(said, found.as_json(), sound=found.sound)
+
+
+def _start(said: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as fresh:
+        return _shown(said, start(Path(fresh), runs=said.runs), sound=True)
 
 
 def _seed(said: argparse.Namespace) -> int:
