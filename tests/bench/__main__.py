@@ -42,6 +42,7 @@ def main() -> int:
     comparing.add_argument("--rounds", type=int, default=3)
     comparing.add_argument("--seconds", type=int, default=4, help="of load per round and server")
     comparing.add_argument("--connections", type=int, default=64)
+    comparing.add_argument("--memory-s", type=int, default=20, help="seconds of large answers for looking at memory")
     comparing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     failing = benches.add_parser("failover", help="kill the primary of a replicated store and count what is lost")
     failing.add_argument("--rounds", type=int, default=10)
@@ -73,7 +74,8 @@ def main() -> int:
 
 
 def _proxy(said: argparse.Namespace) -> int:
-    figures = asyncio.run(measure(rounds=said.rounds, seconds=said.seconds, connections=said.connections))
+    plan = {"rounds": said.rounds, "seconds": said.seconds, "connections": said.connections, "memory_s": said.memory_s}
+    figures = asyncio.run(measure(**plan))
     return _shown(said, figures, sound=True)
 
 
