@@ -34,6 +34,7 @@ from gateway.logs.lines import Logs, canonical
 from gateway.logs.sampling import Sampler
 from gateway.messages import Flavour
 from gateway.metrics.counting import Metrics
+from gateway.metrics.loop_lag import LoopLag
 from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
@@ -96,6 +97,9 @@ class App:
             self._logs.start()
             stack.callback(self._logs.stop)
             self._watch_key(stack)
+            lag = LoopLag()
+            self._metrics.watch_loop(lag_s=lambda: lag.worst_s)
+            stack.push_async_callback(_ended, asyncio.create_task(lag.watch_forever()))
             if self._settings.failpoints:
                 self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
             store = await self._store(stack)

@@ -78,13 +78,14 @@ UNDER_WAY = _gauge("settles_under_way", "Ends of holds that are not booked yet."
 ON_DISK = _gauge("settles_on_disk", "Ends of holds that wait on disk until the store takes them.")
 REGRESSED = _gauge("ledger_regressed_tenants", "Tenants with entries forgotten, and neither booked again nor accepted.")
 KEYS_AGE = _gauge("identity_keys_age_seconds", "Seconds since the oldest key set in hand was fetched; absent without.")
+LOOP_LAG = _gauge("event_loop_lag_seconds", "The latest that the event loop came within the last minute, seconds.")
 BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
     *(SPOOL_FAULTS, MARK_FAULTS, REGRESSIONS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
     *STANDING_SERIES,
-    *(*ACCOUNT_SERIES, *BOUNDS_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, BUILD),
+    *(*ACCOUNT_SERIES, *BOUNDS_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, LOOP_LAG, BUILD),
 )
 
 
@@ -198,6 +199,10 @@ class Metrics:
     def watch_keys(self, *, age_s: Reading) -> None:
         """Read at every scrape how old the identity providers' key sets are."""
         self._readings[KEYS_AGE] = age_s
+
+    def watch_loop(self, *, lag_s: Reading) -> None:
+        """Read at every scrape how late the event loop comes."""
+        self._readings[LOOP_LAG] = lag_s
 
     def watch_account(self, account: SharedAccount, *, promised: Credits) -> None:
         """Read the shared account at every scrape, and what is `promised` to all tenants beside it."""

@@ -18,6 +18,7 @@ from tests.bench.overload.measure import sound as overload_kept
 from tests.bench.overload.scenes import SCENES
 from tests.bench.proxy.measure import measure
 from tests.bench.restarts.rolling import restarts
+from tests.bench.start import start
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
 
@@ -44,6 +45,7 @@ def main() -> int:
     comparing.add_argument("--rounds", type=int, default=3)
     comparing.add_argument("--seconds", type=int, default=4, help="of load per round and server")
     comparing.add_argument("--connections", type=int, default=64)
+    comparing.add_argument("--memory-s", type=int, default=20, help="seconds of large answers for looking at memory")
     comparing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     failing = benches.add_parser("failover", help="kill the primary of a replicated store and count what is lost")
     failing.add_argument("--rounds", type=int, default=10)
@@ -69,9 +71,12 @@ def main() -> int:
     rolling.add_argument("--lame-duck-s", type=float, default=1.0)
     rolling.add_argument("--seed", type=int, default=None, help="of what is asked; a fresh one unless given")
     rolling.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    starting = benches.add_parser("start", help="from a gateway's start until it is ready, step by step")
+    starting.add_argument("--runs", type=int, default=9)
+    starting.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
     runs = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
-    return (runs | {"overload": _overload, "restarts": _restarts})[said.bench](said)
+    return (runs | {"overload": _overload, "restarts": _restarts, "start": _start})[said.bench](said)
 
 
 def _overload(said: argparse.Namespace) -> int:
@@ -80,7 +85,8 @@ def _overload(said: argparse.Namespace) -> int:
 
 
 def _proxy(said: argparse.Namespace) -> int:
-    figures = asyncio.run(measure(rounds=said.rounds, seconds=said.seconds, connections=said.connections))
+    plan = {"rounds": said.rounds, "seconds": said.seconds, "connections": said.connections, "memory_s": said.memory_s}
+    figures = asyncio.run(measure(**plan))
     return _shown(said, figures, sound=True)
 
 
@@ -108,6 +114,11 @@ def _restarts(said: argparse.Namespace) -> int:
         plan = {"count": said.restarts, "clients": said.clients, "lame_duck_s": said.lame_duck_s, "seed": _seed(said)}
         found = asyncio.run(restarts(Path(fresh), **plan))
     return _shown(said, found.as_json(), sound=found.sound)
+
+
+def _start(said: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as fresh:
+        return _shown(said, start(Path(fresh), runs=said.runs), sound=True)
 
 
 def _seed(said: argparse.Namespace) -> int:

@@ -7,20 +7,24 @@ from statistics import median
 from typing import Any
 
 from tests.bench.proxy.load import paced, push
+from tests.bench.proxy.memory import memory
 from tests.bench.proxy.site import Served, Site, site
 
 _PACED_PER_S = 50
 _LOOSE = ("evalsha", "eval")
 
 
-async def measure(*, rounds: int, seconds: int, connections: int) -> dict[str, Any]:
-    """All figures by name."""
+async def measure(*, rounds: int, seconds: int, connections: int, memory_s: int) -> dict[str, Any]:
+    """All figures by name. `memory_s` is how long memory is looked at under large answers; 0 for not at all."""
     with tempfile.TemporaryDirectory() as fresh:
         directory = Path(fresh)
         async with site(directory) as found:
             figures: dict[str, Any] = {"rounds": rounds, "seconds": seconds, "connections": connections}
             for size in ("small", "large"):
                 figures[size] = await _loaded(found, directory, size, rounds, seconds, connections)
+            if memory_s:
+                figures["memory"] = await memory(found, directory, seconds=memory_s, connections=connections)
+            figures["absent"] = list(found.absent)
             figures["added_p50_ms"], figures["paced"] = await _paced(found, seconds)
             return figures
 
@@ -37,7 +41,11 @@ async def _loaded(
     shown = {name: _medians(ones) for name, ones in taken.items()}
     shown["ratios"] = {
         "cpu_gateway_to_bare": round(shown["gateway"]["cpu_us"] / shown["bare"]["cpu_us"], 3),
-        "rate_gateway_to_bare": round(shown["gateway"]["per_s"] / shown["bare"]["per_s"], 3),
+    }
+    shown["ratios"] |= {
+        f"rate_gateway_to_{name}": round(shown["gateway"]["per_s"] / shown[name]["per_s"], 3)
+        for name in found.served
+        if name != "gateway"
     }
     return shown
 
@@ -53,11 +61,11 @@ async def _one(
     scripts = sum(after.get(name, 0) - calls.get(name, 0) for name in _LOOSE)
     return {
         "per_s": load.per_s,
-        "cpu_us": spent_s / load.requests * 1e6,
+        "cpu_us": spent_s / max(1, load.requests) * 1e6,
         "p50_ms": load.p50_ms,
         "p99_ms": load.p99_ms,
         "failed": load.failed,
-        "scripts_per_request": scripts / load.requests,
+        "scripts_per_request": scripts / max(1, load.requests),
         "rss_mb": served.rss_mb(),
     }
 

@@ -9,22 +9,24 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from gateway.identity.mint import mint_token, pem_signer, public_pem
 from gateway.ledger.embedded import EmbeddedStore
 from gateway.ledger.store import Store
+from tests.bench.proxy.others import NAMES, found
 
 ROOT = Path(__file__).parents[3]
 TENANTS = 50
 SMALL_BYTES, LARGE_BYTES = 2_048, 400_000
-_READY_WITHIN_S = 20.0
+_READY_WITHIN_S = 120.0
 
 _GATEWAY_YAML = """
 listen: {{host: 127.0.0.1, port: {port}}}
@@ -37,6 +39,7 @@ identity:
       keys: [{{kid: k1, algorithm: RS256, public_key_file: "{key}"}}]
       claims: {{tenant: tenant, team: team, user: sub}}
 ledger: {{data_dir: "{data_dir}", url: "{store}"}}
+shutdown: {{lame_duck_s: 0}}
 """
 
 
@@ -46,7 +49,7 @@ class Served:
 
     Attributes:
         url: where.
-        pid: whose processor time counts.
+        pid: whose processor time and memory count, with those of the processes it has started.
     """
 
     url: str
@@ -54,28 +57,46 @@ class Served:
 
     def cpu_s(self) -> float:
         """Processor seconds so far, in user and system mode."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(_cpu_s(pid) for pid in _family(self.pid))
 
     def rss_mb(self) -> float:
         """Resident memory now."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return sum(_pages(pid) for pid in _family(self.pid)) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def peak_mb(self) -> float:
+        """The most resident memory since it started; of its own process alone."""
+        lines = Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that it has started and that live."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
+    return [pid, *(one for child in children for one in _family(int(child)))]
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _pages(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text("utf-8").split()[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All that is measured, and what it is measured with."""
+    """All that is measured, and what it is measured with.
 
-    direct: Served
-    bare: Served
-    gateway: Served
+    Attributes:
+        served: by name, in the order of a round: direct, bare, gateway, and other programs that were found.
+        absent: names of programs that were not.
+    """
+
+    served: dict[str, Served]
+    absent: tuple[str, ...]
     tokens: tuple[str, ...]
     store: Store
-
-    @property
-    def served(self) -> dict[str, Served]:
-        """By name, in the order of a round."""
-        return {"direct": self.direct, "bare": self.bare, "gateway": self.gateway}
 
     async def store_calls(self) -> dict[str, int]:
         """How often each command was called so far, those inside scripts left out as far as they are only there."""
@@ -93,21 +114,34 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         embedded = await stack.enter_async_context(EmbeddedStore(directory / "store", fsync="always"))
         store = Store(embedded.url, deadline_s=5)
         stack.push_async_callback(store.close)
-        ports = [_free_port() for _ in range(4)]
-        direct = await _started(stack, "tests.bench.proxy.stub", ports[0], SMALL_BYTES, LARGE_BYTES)
-        bare = await _started(stack, "tests.bench.proxy.bare", ports[1], direct.url)
-        tokens = _configured(directory, port=ports[2], ops_port=ports[3], upstream=direct.url, store=embedded.url)
-        gateway = await _started(stack, "gateway", ports[2], "--config", directory / "config", before="serve")
-        yield Site(direct, bare, gateway, tokens, store)
+        ports = iter([_free_port() for _ in range(4 + len(NAMES))])
+        module = (sys.executable, "-m")
+        port = next(ports)
+        stub = (*module, "tests.bench.proxy.stub", str(port), str(SMALL_BYTES), str(LARGE_BYTES))
+        served = {"direct": await _started(stack, stub, port)}
+        upstream = served["direct"].url
+        port = next(ports)
+        served["bare"] = await _started(stack, (*module, "tests.bench.proxy.bare", str(port), upstream), port)
+        pem = _private_key()
+        port = next(ports)
+        shape = {"port": port, "ops_port": next(ports), "upstream": upstream, "store": embedded.url}
+        tokens = _configured(directory, pem, **shape)
+        config = str(directory / "config")
+        served["gateway"] = await _started(stack, (*module, "gateway", "serve", "--config", config), port)
+        here, absent = found(directory, ports, upstream=upstream, key=_public(pem))
+        for other, at in here:
+            served[other.name] = await _started(stack, other.words, at, other.environ)
+        yield Site(served, tuple(absent), tokens, store)
 
 
-async def _started(stack: AsyncExitStack, module: str, port: int, *words: object, before: str | None = None) -> Served:
-    """Start `python -m module` and wait until its port answers."""
-    said = [str(word) for word in ((port,) if before is None else (before,)) + words]
+async def _started(
+    stack: AsyncExitStack, words: Sequence[str], port: int, environ: Mapping[str, str] = MappingProxyType({})
+) -> Served:
+    """Start a program and wait until its port answers."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *said),
+        *words,
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL"},
+        env={"PATH": os.environ["PATH"], "DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL", **environ},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=None,
     )
@@ -115,7 +149,7 @@ async def _started(stack: AsyncExitStack, module: str, port: int, *words: object
     deadline = time.monotonic() + _READY_WITHIN_S
     while not _answers(port):
         if process.returncode is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{module} did not start")
+            raise RuntimeError(f"{words[0]} did not start")
         await asyncio.sleep(0.05)
     return Served(f"http://127.0.0.1:{port}", process.pid)
 
@@ -126,17 +160,25 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _configured(directory: Path, *, port: int, ops_port: int, upstream: str, store: str) -> tuple[str, ...]:
+def _private_key() -> bytes:
+    private = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _public(pem: bytes) -> rsa.RSAPublicKey:
+    private = load_pem_private_key(pem, None)
+    if not isinstance(private, rsa.RSAPrivateKey):
+        raise TypeError("an RSA key was made")
+    return private.public_key()
+
+
+def _configured(directory: Path, pem: bytes, **said: object) -> tuple[str, ...]:
     """Write the gateway's configuration; returns a token of each tenant."""
     config = directory / "config"
     config.mkdir()
-    private = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     key = config / "key.pem"
     key.write_text(public_pem(pem), "utf-8")
-    text = _GATEWAY_YAML.format(
-        port=port, ops_port=ops_port, upstream=upstream, key=key, data_dir=directory / "data", store=store
-    )
+    text = _GATEWAY_YAML.format(key=key, data_dir=directory / "data", **said)
     (config / "gateway.yaml").write_text(text, "utf-8")
     (config / "tariff.yaml").write_text((ROOT / "config" / "tariff.yaml").read_text("utf-8"), "utf-8")
     names = [f"tenant-{number}" for number in range(TENANTS)]

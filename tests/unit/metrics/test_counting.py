@@ -273,6 +273,7 @@ def full() -> Metrics:
     shown.watch_store(up=lambda: True)
     shown.watch_keys(age_s=lambda: 12.0)
     shown.watch_bounds(**dict.fromkeys(("connections", "refused", "ended", "in_memory", "on_disk"), lambda: 5))
+    shown.watch_loop(lag_s=lambda: 0.25)
     shown.watch(settles_under_way=lambda: 3, settles_on_disk=lambda: 2, log_lines_dropped=lambda: 4)
     return shown
 
