@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
@@ -90,6 +90,12 @@ class HttpClient:
             # The status line is long gone; the one honest way to say that the rest will not come is to cut.
             self._give_up()
             raise
+
+    def watch(self, left: Callable[[], None] | None) -> None:
+        """Call `left` once the client closes its side of the connection, from now on; None: no longer."""
+        cast("Any", self._request.protocol).left = left
+        if left is not None and self._request.transport is None:
+            left()
 
     async def _stream(self, response: web.StreamResponse, reply: Reply) -> None:
         writer = await self._begun(response)

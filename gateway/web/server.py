@@ -41,9 +41,21 @@ class _Protocol(RequestHandler):
     # The body of the newest request that has come in.
     _newest: StreamReader | None = None
 
+    # Told when the client closes its side: whoever waits before anything was done for it, see `HttpClient.watch`.
+    left: Callable[[], None] | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._watch = Watch()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is no more."""
+        super().connection_lost(exc)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.left is not None:
+            self.left()
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sends."""
@@ -66,6 +78,7 @@ class _Protocol(RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # there None stands for False
         """Stay for a client that sends nothing more and waits for its answer: it may be charged for it."""
+        self._leave()
         # While nobody waits for the next request, one is being answered. Only the newest can lack some of its body.
         unanswered = len(self._messages) + (self._waiter is None)
         broken_off = self._newest is None or not self._newest.is_eof()
