@@ -5,8 +5,9 @@ as far behind its last one as that call costs, so tenants that wait get as many 
 their calls cost and however many they send. Within a tenant the first to come goes first. What was used while nobody
 waited is held against nobody.
 
-Places are bounded. When all are taken, a newcomer takes the last place of the tenant with most, as long as it has
-fewer by two or more: so the places, too, end up evenly shared, and a flood leaves room for everybody else.
+Places are bounded. The last quarter of them is kept for tenants that have less than their share, so that whoever comes
+late finds room and nobody need be sent away for it. When all are taken, a newcomer takes the last place of the tenant
+with most, as long as it has fewer by two or more.
 
 Every step takes a time logarithmic in the number of tenants that wait.
 """
@@ -18,6 +19,10 @@ from heapq import heapify, heappop, heappush
 
 # Of more tenants than this that do not wait it is forgotten, in one rush, what turns they have had.
 LINES_MAX = 4_096
+
+
+# The part of all places that is kept for tenants below their share.
+_KEPT_PART = 4
 
 
 class State(Enum):
@@ -103,8 +108,8 @@ class FairQueue:
         displaced = None
         if self.waiting >= self._waiting_max:
             displaced = self._displaced_by(tenant)
-            if displaced is None:
-                return None, None
+        if displaced is None and not self._has_room(tenant):
+            return None, None
         place = Place(tenant, max(1, cost), State.WAITING)
         self._join(self._line(tenant), place)
         return place, displaced
@@ -132,15 +137,26 @@ class FairQueue:
 
     def ahead(self, tenant: str) -> int:
         """About how many calls would go before one more of `tenant`: of each line as many as of its own, at most."""
+        own = self._own(tenant)
+        return min(self.waiting, own + self._others(own) * (own + 1))
+
+    def _own(self, tenant: str) -> int:
         line = self._lines.get(tenant)
-        own = 0 if line is None else len(line.waiting)
-        others = self._backlogged - (own > 0)
-        return min(self.waiting, own + others * (own + 1))
+        return 0 if line is None else len(line.waiting)
+
+    def _others(self, own: int) -> int:
+        return self._backlogged - (own > 0)
+
+    def _has_room(self, tenant: str) -> bool:
+        if self.waiting < self._waiting_max - self._waiting_max // _KEPT_PART:
+            return True
+        own = self._own(tenant)
+        # As if one more tenant came: it may be the next to do so.
+        return self.waiting < self._waiting_max and own < max(1, self._waiting_max // (self._others(own) + 2))
 
     def _displaced_by(self, tenant: str) -> Place | None:
-        longest, line = self._lengths.longest, self._lines.get(tenant)
-        own = 0 if line is None else len(line.waiting)
-        if longest is None or own + 2 > len(longest.waiting):  # to take it would make nothing more even
+        longest = self._lengths.longest
+        if longest is None or self._own(tenant) + 2 > len(longest.waiting):  # it would make nothing more even
             return None
         return self.displace_last()
 

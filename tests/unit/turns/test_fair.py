@@ -1,5 +1,6 @@
 """Who goes next, and who finds no place: fairness by credits, bounds, and the even sharing of places."""
 
+import random
 from collections import Counter, defaultdict
 
 import pytest
@@ -97,11 +98,22 @@ def test_what_was_used_while_nobody_waited_is_held_against_nobody() -> None:
     assert Counter(place.tenant for place in served(queue, running, 4)) == {"early": 2, "other": 2}
 
 
-def test_a_flood_fills_the_queue_and_makes_room_for_each_newcomer_until_shares_are_even() -> None:
-    queue, _ = crowded(waiting_max=6)
-    flood = [entered(queue, "flood") for _ in range(6)]
+def test_a_flood_leaves_the_last_quarter_of_the_places_to_whoever_comes_late() -> None:
+    queue, _ = crowded(waiting_max=8)
+    for _ in range(6):
+        entered(queue, "flood")
     assert queue.enter("flood", 1) == (None, None)
-    for number in range(3):
+    for tenant in ("late", "later"):
+        entered(queue, tenant)
+    assert queue.waiting == 8
+
+
+def test_when_all_places_are_taken_the_tenant_with_most_makes_room_until_shares_are_even() -> None:
+    queue, _ = crowded(waiting_max=8)
+    flood = [entered(queue, "flood") for _ in range(6)]
+    for _ in range(2):
+        entered(queue, "quiet")
+    for number in range(2):
         place, displaced = queue.enter("quiet", 1)
         assert place is not None
         assert displaced is flood[5 - number]  # the last to come
@@ -110,7 +122,23 @@ def test_a_flood_fills_the_queue_and_makes_room_for_each_newcomer_until_shares_a
     place, displaced = queue.enter("third", 1)
     assert place is not None
     assert displaced is not None
-    assert queue.waiting == 6
+    assert queue.waiting == 8
+
+
+def test_many_tenants_alike_fill_the_queue_and_hardly_ever_send_one_another_away() -> None:
+    queue, running = crowded(waiting_max=40)
+    displaced = refused = 0
+    chance = random.Random(1)  # noqa: S311 - in which order calls come
+    for number in range(4_000):
+        place, lost = queue.enter(f"tenant-{chance.randrange(10)}", 1)
+        displaced, refused = displaced + (lost is not None), refused + (place is None)
+        if number % 10 == 0:
+            then = queue.leave(running)
+            assert then is not None
+            running = then
+    assert 30 <= queue.waiting <= 40
+    assert refused > 3_000
+    assert displaced < refused // 100
 
 
 def test_newcomers_cannot_displace_one_another_for_ever() -> None:
@@ -167,17 +195,20 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(tenant=st.sampled_from(TENANTS), cost=st.integers(1, 50))
     def enter(self, tenant: str, cost: int) -> None:
         lengths = {name: len(places) for name, places in self.waiting.items()}
-        full, ahead = self.queue.waiting == 5, self.queue.ahead(tenant)
-        assert ahead <= self.queue.waiting
+        before, own = self.queue.waiting, lengths.get(tenant, 0)
+        full, others = before == 5, sum(length > 0 for name, length in lengths.items() if name != tenant)
+        assert self.queue.ahead(tenant) <= before
         place, displaced = self.queue.enter(tenant, cost)
         if displaced is not None:
             assert full
             assert lengths[displaced.tenant] == max(lengths.values())
-            assert lengths[displaced.tenant] >= lengths.get(tenant, 0) + 2
+            assert lengths[displaced.tenant] >= own + 2
             assert self.waiting[displaced.tenant].pop() is displaced
-        if place is None:
-            assert full
-            assert max(lengths.values()) < lengths.get(tenant, 0) + 2
+        if place is None and full:
+            assert max(lengths.values()) < own + 2
+        elif place is None:
+            assert before == 4
+            assert own >= 5 // (others + 2)
         elif place.state is State.RUNNING:
             self.running.append(place)
         else:

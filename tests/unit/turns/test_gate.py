@@ -227,7 +227,7 @@ async def test_a_guess_never_leaves_a_turn_unused() -> None:
 
 async def test_the_time_to_come_back_is_what_the_queue_is_thought_to_take() -> None:
     now_s = 0.0
-    gate = Gate(at_once=2, waiting_max=4, wait_s=1_000, clock_s=lambda: now_s)
+    gate = Gate(at_once=2, waiting_max=5, wait_s=1_000, clock_s=lambda: now_s)
     with gate.enter("ann", ONE) as turn:
         await turn.come(Client())
         now_s = 9.0
