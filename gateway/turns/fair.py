@@ -21,8 +21,9 @@ from heapq import heapify, heappop, heappush
 LINES_MAX = 4_096
 
 
-# The part of all places that is kept for tenants below their share.
-_KEPT_PART = 4
+# One in so many places is kept for tenants below their share. Of fewer, many tenants alike would often send one another
+# away, long after they came; as it is they are refused as they come.
+_KEPT_PART = 2
 
 
 class State(Enum):

@@ -88,7 +88,7 @@ def test_who_comes_late_is_next_and_not_paid_back_for_the_time_before() -> None:
 
 
 def test_what_was_used_while_nobody_waited_is_held_against_nobody() -> None:
-    queue = FairQueue(at_once=1, waiting_max=10)
+    queue = FairQueue(at_once=1, waiting_max=20)
     for _ in range(100):
         queue.leave(entered(queue, "early", 1_000))
     running = entered(queue, "early", 1_000)
@@ -98,30 +98,29 @@ def test_what_was_used_while_nobody_waited_is_held_against_nobody() -> None:
     assert Counter(place.tenant for place in served(queue, running, 4)) == {"early": 2, "other": 2}
 
 
-def test_a_flood_leaves_the_last_quarter_of_the_places_to_whoever_comes_late() -> None:
+def test_a_flood_leaves_the_second_half_of_the_places_to_whoever_comes_late() -> None:
     queue, _ = crowded(waiting_max=8)
-    for _ in range(6):
+    for _ in range(4):
         entered(queue, "flood")
     assert queue.enter("flood", 1) == (None, None)
-    for tenant in ("late", "later"):
+    for tenant in ("late", "later", "later", "latest"):
         entered(queue, tenant)
     assert queue.waiting == 8
 
 
 def test_when_all_places_are_taken_the_tenant_with_most_makes_room_until_shares_are_even() -> None:
     queue, _ = crowded(waiting_max=8)
-    flood = [entered(queue, "flood") for _ in range(6)]
-    for _ in range(2):
-        entered(queue, "quiet")
-    for number in range(2):
-        place, displaced = queue.enter("quiet", 1)
-        assert place is not None
-        assert displaced is flood[5 - number]  # the last to come
-        assert displaced.state is State.GONE
-    assert queue.enter("quiet", 1) == (None, None)
-    place, displaced = queue.enter("third", 1)
+    flood = [entered(queue, "flood") for _ in range(4)]
+    for tenant in ("one", "two", "one", "two"):
+        entered(queue, tenant)
+    place, displaced = queue.enter("quiet", 1)
     assert place is not None
-    assert displaced is not None
+    assert displaced is flood[3]  # the last to come
+    assert displaced.state is State.GONE
+    place, displaced = queue.enter("quiet", 1)
+    assert place is not None
+    assert displaced is flood[2]
+    assert queue.enter("quiet", 1) == (None, None)  # now it has as many as any other
     assert queue.waiting == 8
 
 
@@ -136,15 +135,16 @@ def test_many_tenants_alike_fill_the_queue_and_hardly_ever_send_one_another_away
             then = queue.leave(running)
             assert then is not None
             running = then
-    assert 30 <= queue.waiting <= 40
+    assert 20 <= queue.waiting <= 40
     assert refused > 3_000
-    assert displaced < refused // 100
+    assert displaced < refused // 1_000
 
 
 def test_newcomers_cannot_displace_one_another_for_ever() -> None:
     queue, _ = crowded(waiting_max=4)
     for tenant in TENANTS:
         entered(queue, tenant)
+    assert queue.waiting == 4
     for number in range(10):
         assert queue.enter(f"newcomer-{number}", 1) == (None, None)
 
@@ -207,7 +207,7 @@ class AnyOrder(RuleBasedStateMachine):
         if place is None and full:
             assert max(lengths.values()) < own + 2
         elif place is None:
-            assert before == 4
+            assert before in (3, 4)
             assert own >= 5 // (others + 2)
         elif place.state is State.RUNNING:
             self.running.append(place)

@@ -107,21 +107,29 @@ async def test_who_finds_no_place_is_told_at_once_and_waits_for_nothing() -> Non
 
 
 async def test_who_lost_the_place_to_another_tenant_is_told_at_once() -> None:
-    some = calls(waiting_max=2)
-    for name in ("flood-1", "flood-2", "flood-3", "quiet-1"):
+    some = calls(waiting_max=4)
+    for name in ("flood-1", "flood-2", "flood-3", "flood-4"):
+        await some.come(name)
+    assert await some.said("flood-4") == "full"
+    for name in ("quiet-1", "late-1", "fourth-1"):
         await some.come(name)
     assert await some.said("flood-3") == "displaced"
-    await some.end("flood-1")
-    assert await some.end("flood-2") == "served"
-    assert await some.end("quiet-1") == "served"
+    served = ("flood-1", "flood-2", "quiet-1", "late-1", "fourth-1")
+    for name in served:
+        some.goes_on[name].set()
+    assert [await some.said(name) for name in served] == ["served"] * 5
 
 
 async def test_who_lost_the_place_before_waiting_for_the_turn_is_told_when_it_comes_to_wait() -> None:
-    gate = Gate(at_once=1, waiting_max=2, wait_s=60)
-    with gate.enter("flood", ONE), gate.enter("flood", ONE), gate.enter("flood", ONE) as last, gate.enter("quiet", ONE):
+    gate = Gate(at_once=1, waiting_max=4, wait_s=60)
+    with gate.enter("flood", ONE), gate.enter("flood", ONE), gate.enter("flood", ONE) as last:
+        others = [gate.enter(tenant, ONE) for tenant in ("quiet", "late", "third")]
         with pytest.raises(Overloaded) as refused:
             await last.come(Client())
         assert refused.value.code == "displaced"
+        for entered in others:
+            with entered:
+                pass
     assert (gate.running, gate.waiting) == (0, 0)
 
 
@@ -227,7 +235,7 @@ async def test_a_guess_never_leaves_a_turn_unused() -> None:
 
 async def test_the_time_to_come_back_is_what_the_queue_is_thought_to_take() -> None:
     now_s = 0.0
-    gate = Gate(at_once=2, waiting_max=5, wait_s=1_000, clock_s=lambda: now_s)
+    gate = Gate(at_once=2, waiting_max=8, wait_s=1_000, clock_s=lambda: now_s)
     with gate.enter("ann", ONE) as turn:
         await turn.come(Client())
         now_s = 9.0
