@@ -82,6 +82,8 @@ class App:
             floor=rules.floor_credits, exhausted_s=rules.exhausted_s, found=self._found, clock_s=time.monotonic
         )
         self._metrics.watch_account(self._account, promised=self._book.promised)
+        self._turns = doors.turns(settings)
+        self._metrics.watch_queue(waiting=lambda: self._turns.waiting)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Running]:
@@ -150,6 +152,7 @@ class App:
         await front.start()
         stack.push_async_callback(front.stop)
         stack.callback(running.drain)
+        stack.callback(self._turns.drain)
         running.port, running.ops_port, running.front = front.port, back.port, front
 
     def _door(self, running: Running, store: Store, who: Verifier, upstream: Upstream, bodies: InFlight) -> Door:
@@ -162,6 +165,7 @@ class App:
             upstream=upstream,
             jobs=jobs,
             account=self._account,
+            turns=self._turns,
             hold_ceiling=settings.ledger.hold == "ceiling",
         )
         return Door(
@@ -245,7 +249,7 @@ class App:
         self._logs.event("master_key_unusable", problem=error.message, hint=error.hint)
 
     async def _sweep(self, ledger: RedisLedger) -> None:
-        await sweep_forever(ledger, every_s=SWEEP_EVERY_S, failed=self._ledger_failed)
+        await sweep_forever(ledger, every_s=SWEEP_EVERY_S, failed=lambda error: self._metrics.ledger_error(error.code))
 
     async def _keep_store(self, store: Store) -> None:
         """Start the bundled store again when it has died with the process that had started it."""
@@ -254,7 +258,7 @@ class App:
             try:
                 await store.call("PING")
             except LedgerUnavailable as error:
-                self._ledger_failed(error)
+                self._metrics.ledger_error(error.code)
                 if self._embedded is not None and error.code == "connection":
                     with contextlib.suppress(OSError, EmbeddedStoreError):
                         await self._embedded.start()
@@ -287,9 +291,6 @@ class App:
             self._logs.event("ledger_available")
         else:
             self._logs.event("ledger_unavailable", code=trouble)
-
-    def _ledger_failed(self, error: LedgerUnavailable) -> None:
-        self._metrics.ledger_error(error.code)
 
     def _settled(self, settlement: Settlement) -> None:
         self._metrics.settled(settlement)

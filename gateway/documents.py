@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from gateway.errors import AboveCeiling, BudgetExhausted
 from gateway.once import IdempotencyEnded
 from gateway.pricing.advice import Advice
 from gateway.units import Credits
@@ -19,6 +20,23 @@ def money(**amounts: Credits) -> Facts:
     for name, amount in amounts.items():
         facts[name], facts[f"{name}_usd"] = amount.as_number(), amount.usd()
     return facts
+
+
+def ceiling_facts(error: AboveCeiling) -> Facts:
+    """What was asked for, and the ceiling above it."""
+    return {**money(quoted=error.quoted, ceiling=error.ceiling), "source": error.source}
+
+
+def budget_facts(error: BudgetExhausted) -> Facts:
+    """The budget that refused, and what it has left."""
+    amounts = money(quoted=error.quoted, remaining=error.remaining, limit=error.limit)
+    return {**amounts, "budget": error.budget, "resets_in_s": error.reset_s}
+
+
+def budget_detail(error: BudgetExhausted) -> str:
+    """The same in a sentence."""
+    said = f"This call needs {error.quoted} credits; budget {error.budget} has {error.remaining} of {error.limit} left."
+    return said if error.reset_s is None else f"{said} It begins anew in {error.reset_s} seconds."
 
 
 def plain_number(value: Decimal) -> int | float:

@@ -14,6 +14,7 @@ from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
 from gateway.receipt import Receipt
 from gateway.settings import Settings
+from gateway.turns.gate import OPEN, Gate, Turns
 from gateway.web.body import Bounds
 from gateway.web.connections import Caps
 from gateway.web.cors import Cors
@@ -131,6 +132,19 @@ def upstream(settings: Settings, key: MasterKey) -> Upstream:
         allow_http=rules.allow_http,
         allow_private=rules.allow_private,
         ca_file=rules.ca_file,
+    )
+
+
+def turns(settings: Settings) -> Turns:
+    """Who may go upstream, and when. Half of the drain is for waiting, the other half for answers."""
+    rules = settings.upstream
+    if rules.calls_at_once is None:
+        return OPEN
+    return Gate(
+        at_once=rules.calls_at_once,
+        waiting_max=rules.queue_max,
+        wait_s=rules.queue_wait_s,
+        drain_s=settings.shutdown.drain_s / 2,
     )
 
 

@@ -1,4 +1,4 @@
-"""The hall: one paid call from end to end. price -> hold -> forward -> charge -> respond -> settle.
+"""The hall: one paid call from end to end. price -> hold -> take turns -> forward -> charge -> respond -> settle.
 
 Walls: it opens no door itself (the doors come in as small protocols), imports no third-party package, and knows
 of no status line but the upstream's. One direction: no step returns to an earlier one. A call is sent upstream at
@@ -6,7 +6,7 @@ most once per hold.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -22,14 +22,15 @@ from gateway.jobs import ANSWER_BYTES_MAX, JobBook, job_id_in
 from gateway.ledger.budget import Balance, Path, tightest
 from gateway.ledger.contract import Closer, HoldId, Ledger, OpenHold, open_hold
 from gateway.messages import Account, Call, Reply
-from gateway.once import IdempotencyEnded
+from gateway.once import FREE, IdempotencyEnded
 from gateway.pricing.charge import Charge, Outcome, charge
 from gateway.pricing.job import Job
 from gateway.pricing.quote import Quote, quote
 from gateway.pricing.tariff import Method, Status, Tariff
 from gateway.receipt import Receipt
 from gateway.repeats import Memo, told_again
-from gateway.replies import closes_account, outcome_of, refuse_unfit
+from gateway.replies import closes_account, joined, outcome_of, refuse_unfit
+from gateway.turns.gate import OPEN, Leaving, Turn, Turns
 from gateway.units import Credits
 from gateway.values import value
 
@@ -71,7 +72,7 @@ class Standing:
     remaining: Credits
 
 
-class Client(Protocol):
+class Client(Leaving, Protocol):
     """The front door, as far as one answer is concerned."""
 
     async def answer(self, reply: Reply, standing: Standing | None) -> None:
@@ -130,6 +131,7 @@ class Exchange:
         upstream: the back door.
         jobs: remembers who started an asynchronous job.
         account: the upstream's account, shared by all callers.
+        turns: who may go upstream, and when.
         hold_ceiling: hold each line rounded up instead of the published, floored figure.
         clock_s: monotonic seconds, for durations only.
     """
@@ -143,6 +145,7 @@ class Exchange:
         upstream: Upstream,
         jobs: JobBook,
         account: SharedAccount,
+        turns: Turns = OPEN,
         hold_ceiling: bool = False,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -152,6 +155,7 @@ class Exchange:
         self._upstream = upstream
         self._jobs = jobs
         self._account = account
+        self._turns = turns
         self._hold_ceiling = hold_ceiling
         self._clock_s = clock_s
         self._quotes: dict[Job, Quote] = {}
@@ -160,8 +164,8 @@ class Exchange:
         """Tell one paid call from end to end.
 
         Raises:
-            AboveCeiling, BudgetExhausted, LedgerUnavailable, Busy, and UpstreamExhausted without status: nothing was
-                sent.
+            AboveCeiling, BudgetExhausted, TooManyCalls, LedgerUnavailable, Busy, Overloaded, and UpstreamExhausted
+                without status: nothing was sent.
             Repeated: the order's idempotency key is taken; nothing was sent. An ended call whose answer was kept is
                 answered once more instead.
             UpstreamError: see the error; what is due is booked. When the answer had begun, the client's connection is
@@ -170,10 +174,11 @@ class Exchange:
         priced = self._price(order)
         _refuse_above(order.ceilings, priced.total)
         self._settling.admit()
-        # Before the hold: what the account cannot bear leaves no trace in anybody's budget.
+        amount, name = self._amount(priced), order.method.name
+        # Before the hold: who finds no place, or an account that cannot bear it, leaves no trace in anybody's budget.
         try:
-            with self._account.admit(self._amount(priced), order.method.name) as draw:
-                await self._admitted(order, priced, draw, client)
+            with self._turns.enter(order.path.tenant, amount) as turn, self._account.admit(amount, name) as draw:
+                await self._admitted(order, priced, turn, draw, client)
         except IdempotencyEnded as ended:
             order.receipt.replayed = True
             again = told_again(ended.first)
@@ -230,8 +235,8 @@ class Exchange:
     def _amount(self, priced: Quote) -> Credits:
         return priced.ceiling if self._hold_ceiling else priced.total
 
-    async def _admitted(self, order: Order, priced: Quote, draw: Draw, client: Client) -> None:
-        """Hold. Until `draw` is told of an answer, the shared account counts the call as its own."""
+    async def _admitted(self, order: Order, priced: Quote, turn: Turn, draw: Draw, client: Client) -> None:
+        """Hold, then wait for the turn. Until `draw` knows an answer, the shared account counts the call as its own."""
         receipt, hold_id = order.receipt, HoldId(order.call.request_id)
         began_s = self._clock_s()
         async with open_hold(
@@ -240,12 +245,15 @@ class Exchange:
             receipt.hold_s = self._clock_s() - began_s
             receipt.hold_id, receipt.held = hold_id, opened.hold.amount
             try:
+                await turn.come(client)
                 await self._held(order, priced, opened, draw, client)
                 opened.facts = order.memo.ended()
             except BaseException as error:
-                opened.facts = order.memo.ended_by(error, opened.charged)
+                if opened.facts != FREE:  # it was sent
+                    opened.facts = order.memo.ended_by(error, opened.charged)
                 raise
             finally:
+                receipt.queued_s = turn.waited_s
                 receipt.charged, receipt.flag = opened.charged, opened.flag
 
     async def _held(self, order: Order, priced: Quote, opened: OpenHold, draw: Draw, client: Client) -> None:
@@ -295,7 +303,7 @@ class Exchange:
         async for chunk in rest:
             seen += chunk
             if len(seen) > ANSWER_BYTES_MAX:
-                return replace(reply, body=_first(bytes(seen), rest))
+                return replace(reply, body=joined(bytes(seen), rest))
         job_id = job_id_in(bytes(seen))
         if job_id is not None:
             order.memo.job_id = job_id
@@ -303,7 +311,7 @@ class Exchange:
                 await self._jobs.started(order.path.tenant, job_id)
             except LedgerUnavailable:
                 order.receipt.code = "job_not_noted"
-        return replace(reply, body=_first(bytes(seen), rest))
+        return replace(reply, body=joined(bytes(seen), rest))
 
     async def _deliver(self, reply: Reply, client: Client, standing: Standing | None, receipt: Receipt) -> None:
         """Stream the answer; a client that leaves does not stop the upstream's answer from being read to its end."""
@@ -339,9 +347,3 @@ def _standing(opened: OpenHold, charged: Credits) -> Standing:
     balance = tightest(opened.hold.balances)
     after = balance.room + opened.hold.amount.millicredits - charged.millicredits
     return Standing(charged, balance, Credits(max(0, after)))
-
-
-async def _first(seen: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield seen
-    async for chunk in rest:
-        yield chunk

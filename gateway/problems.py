@@ -12,7 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.documents import Facts, Pairs, advice_facts, first_facts, money, plain_number, replay_fields
+from gateway.documents import (
+    Facts,
+    Pairs,
+    advice_facts,
+    budget_detail,
+    budget_facts,
+    ceiling_facts,
+    first_facts,
+    money,
+    plain_number,
+    replay_fields,
+)
 from gateway.errors import (
     AboveCeiling,
     AmbiguousCredentials,
@@ -38,6 +49,7 @@ from gateway.errors import (
     LedgerUnavailable,
     MethodNotGranted,
     NotYourJob,
+    Overloaded,
     TenantFrozen,
     TenantInvalid,
     TenantUnknown,
@@ -129,20 +141,6 @@ def _soon(_: GatewayError, chance: Chance) -> int:
     return 1 + int(chance() * _LONGEST_WAIT_S)
 
 
-def _ceiling(error: AboveCeiling) -> Facts:
-    return {**money(quoted=error.quoted, ceiling=error.ceiling), "source": error.source}
-
-
-def _budget(error: BudgetExhausted) -> Facts:
-    amounts = money(quoted=error.quoted, remaining=error.remaining, limit=error.limit)
-    return {**amounts, "budget": error.budget, "resets_in_s": error.reset_s}
-
-
-def _budget_detail(error: BudgetExhausted) -> str:
-    said = f"This call needs {error.quoted} credits; budget {error.budget} has {error.remaining} of {error.limit} left."
-    return said if error.reset_s is None else f"{said} It begins anew in {error.reset_s} seconds."
-
-
 def _challenge(error: Unauthenticated) -> Pairs:
     return (("WWW-Authenticate", "Bearer" if error.code == "missing" else 'Bearer error="invalid_token"'),)
 
@@ -207,14 +205,14 @@ TABLE: dict[type[GatewayError], Row] = {
         412,
         "Above ceiling",
         "This call needs {quoted} credits, more than the ceiling of {ceiling}.",
-        facts=_ceiling,
+        facts=ceiling_facts,
         other=Other(403, lambda error, _: error.source == "grant"),
     ),
     BudgetExhausted: Row(
         402,
         "Budget exhausted",
-        _budget_detail,
-        facts=_budget,
+        budget_detail,
+        facts=budget_facts,
         retry_s=lambda error, _: error.reset_s,
         other=Other(429, lambda _, speaks_rapidapi: speaks_rapidapi),
     ),
@@ -250,6 +248,13 @@ TABLE: dict[type[GatewayError], Row] = {
         "Busy",
         "The gateway is at one of its bounds. Nothing was charged.",
         retry_s=lambda error, _: max(1, error.retry_after_s),
+    ),
+    Overloaded: Row(
+        503,
+        "Overloaded",
+        "The upstream takes no more calls at the moment. Nothing was charged.",
+        # Up to twice as long: those refused together must not come back together.
+        retry_s=lambda error, chance: error.retry_after_s + int(chance() * (error.retry_after_s + 1)),
     ),
     UpstreamUnreachable: Row(
         502, "Upstream unreachable", "Nothing was sent upstream. Nothing was charged.", facts=_charge("none")

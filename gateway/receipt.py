@@ -37,6 +37,7 @@ class Receipt:
         client_gone: the client left before its answer was complete.
         bytes_in, bytes_out: body bytes.
         started_s: monotonic seconds when the request arrived.
+        queued_s: seconds the call waited for its turn upstream, or until it was refused; None when it need not.
         hold_s, upstream_s, total_s: seconds spent on the hold, from sending to the upstream's last byte (or head,
             `upstream_head_s`), and in all.
     """
@@ -75,6 +76,7 @@ class Receipt:
     bytes_in: int = 0
     bytes_out: int = 0
     hold_s: float | None = None
+    queued_s: float | None = None
     upstream_head_s: float | None = None
     upstream_s: float | None = None
     total_s: float | None = None

@@ -1,5 +1,7 @@
 """Replies: what the head of the upstream's answer means, for money and for the account behind it. Pure."""
 
+from collections.abc import AsyncIterator
+
 from gateway.errors import GatewayError, UpstreamExhausted, UpstreamLeak, UpstreamRedirect
 from gateway.messages import Reply
 from gateway.pricing.charge import Outcome
@@ -50,3 +52,10 @@ def refuse_unfit(reply: Reply) -> None:
         refused = UpstreamExhausted(status=reply.status)
     if refused is not None:
         raise refused
+
+
+async def joined(seen: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A body whose beginning was read already."""
+    yield seen
+    async for chunk in rest:
+        yield chunk

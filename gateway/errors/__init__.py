@@ -47,6 +47,7 @@ from gateway.errors.requests import (
 from gateway.errors.root import GatewayError
 from gateway.errors.upstream import (
     ClientGone,
+    Overloaded,
     UpstreamError,
     UpstreamExhausted,
     UpstreamLeak,
@@ -82,6 +83,7 @@ __all__ = [
     "LedgerUnavailable",
     "MethodNotGranted",
     "NotYourJob",
+    "Overloaded",
     "TenantFrozen",
     "TenantInvalid",
     "TenantUnknown",

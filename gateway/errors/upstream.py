@@ -29,6 +29,21 @@ class UpstreamUnanswered(UpstreamError):
     reason = "upstream_unanswered"
 
 
+@dataclass(eq=False)
+class Overloaded(GatewayError):
+    """The upstream takes no more calls now, and the queue before it is full or too long. Nothing was charged.
+
+    Attributes:
+        code: `full`: no place; `displaced`: it was given to a tenant with fewer; `hopeless`: its turn would come too
+            late; `waited`: it came too late; `draining`: the gateway stops.
+        retry_after_s: seconds until the queue is thought to be shorter.
+    """
+
+    code: str
+    retry_after_s: int = 1
+    reason = "overloaded"
+
+
 class UpstreamRedirect(UpstreamError):
     """The upstream answered with a redirect, which is never followed nor shown."""
 

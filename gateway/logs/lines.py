@@ -87,6 +87,7 @@ def canonical(receipt: Receipt) -> dict[str, Any]:
         "bytes_in": receipt.bytes_in,
         "bytes_out": receipt.bytes_out,
         "hold_ms": _ms(receipt.hold_s),
+        "queued_ms": _ms(receipt.queued_s),
         "upstream_head_ms": _ms(receipt.upstream_head_s),
         "upstream_ms": _ms(receipt.upstream_s),
         "total_ms": _ms(receipt.total_s),

@@ -72,10 +72,14 @@ FAULTS = _counter("metrics_errors_total", "Receipts that could not be counted.")
 LOG_DROPS = _counter("log_lines_dropped_total", "Log lines that could not be written.")
 REQUEST_S = _seconds("request_duration_seconds", "Seconds from arrival to end.", _LONG_S, "method", "outcome")
 UPSTREAM_S = _seconds("upstream_duration_seconds", "Seconds the upstream took.", _LONG_S, "method")
+QUEUED_S = _seconds("queue_wait_seconds", "Seconds a call waited for its turn; of those that had to.", _LONG_S)
 HOLD_S = _seconds("hold_duration_seconds", "Seconds a hold took.", _SHORT_S)
-OVERHEAD_S = _seconds("overhead_seconds", "Seconds a forwarded call took besides the upstream's.", _SHORT_S)
+OVERHEAD_S = _seconds(
+    "overhead_seconds", "Seconds a forwarded call took besides the upstream's and its wait for its turn.", _SHORT_S
+)
 UNDER_WAY = _gauge("settles_under_way", "Ends of holds that are not booked yet.")
 ON_DISK = _gauge("settles_on_disk", "Ends of holds that wait on disk until the store takes them.")
+QUEUED = _gauge("calls_queued", "Calls that wait for their turn upstream.")
 REGRESSED = _gauge("ledger_regressed_tenants", "Tenants with entries forgotten, and neither booked again nor accepted.")
 KEYS_AGE = _gauge("identity_keys_age_seconds", "Seconds since the oldest key set in hand was fetched; absent without.")
 LOOP_LAG = _gauge("event_loop_lag_seconds", "The latest that the event loop came within the last minute, seconds.")
@@ -83,9 +87,9 @@ BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
-    *(SPOOL_FAULTS, MARK_FAULTS, REGRESSIONS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, HOLD_S, OVERHEAD_S),
+    *(SPOOL_FAULTS, MARK_FAULTS, REGRESSIONS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, QUEUED_S, HOLD_S, OVERHEAD_S),
     *STANDING_SERIES,
-    *(*ACCOUNT_SERIES, *BOUNDS_SERIES, LEDGER_UP, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, LOOP_LAG, BUILD),
+    *(*ACCOUNT_SERIES, *BOUNDS_SERIES, LEDGER_UP, QUEUED, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, LOOP_LAG, BUILD),
 )
 
 
@@ -196,6 +200,10 @@ class Metrics:
         """Read at every scrape whether the ledger's store answers."""
         self._readings[LEDGER_UP] = up
 
+    def watch_queue(self, *, waiting: Reading) -> None:
+        """Read at every scrape how many calls wait for their turn."""
+        self._readings[QUEUED] = waiting
+
     def watch_keys(self, *, age_s: Reading) -> None:
         """Read at every scrape how old the identity providers' key sets are."""
         self._readings[KEYS_AGE] = age_s
@@ -263,10 +271,14 @@ class Metrics:
             self._spreads[REQUEST_S].observe((method, self._outcome(receipt.outcome)), receipt.total_s)
         if receipt.hold_s is not None:
             self._spreads[HOLD_S].observe((), receipt.hold_s)
+        if receipt.queued_s is not None:
+            self._spreads[QUEUED_S].observe((), receipt.queued_s)
         if upstream_s is not None:
             self._spreads[UPSTREAM_S].observe((method,), upstream_s)
             if receipt.total_s is not None:
-                self._spreads[OVERHEAD_S].observe((), max(0.0, receipt.total_s - upstream_s))
+                self._spreads[OVERHEAD_S].observe(
+                    (), max(0.0, receipt.total_s - upstream_s - (receipt.queued_s or 0.0))
+                )
 
     def _upstream(self, receipt: Receipt) -> None:
         if receipt.upstream_status is not None:

@@ -45,11 +45,15 @@ def _open_metrics(sound: Mapping[Trail, object]) -> Iterator[Found]:
 
 def _hold_outlives_calls(sound: Mapping[Trail, object]) -> Iterator[Found]:
     keys = (("ledger", "hold_ttl_s"), ("upstream", "total_timeout_s"), ("shutdown", "drain_s"))
-    match [sound.get(key) for key in keys]:
+    queues = sound.get(("upstream", "calls_at_once")) is not None
+    wait_s = sound.get(("upstream", "queue_wait_s")) if queues else 0.0
+    match [*(sound.get(key) for key in keys), wait_s]:
         # A hold that expires under a running call would book it before its outcome is known.
-        case [float(ttl_s), float(total_s), float(drain_s)] if ttl_s < (least := 2 * total_s + drain_s):
+        case [float(ttl_s), float(total_s), float(drain_s), float(wait_s)] if ttl_s < (
+            least := 2 * total_s + drain_s + wait_s
+        ):
             message = f"must be at least {least:g}: twice upstream.total_timeout_s plus shutdown.drain_s"
-            yield ("ledger", "hold_ttl_s"), message, ""
+            yield ("ledger", "hold_ttl_s"), message + (" plus upstream.queue_wait_s" if queues else ""), ""
 
 
 def _request_outlives_its_parts(sound: Mapping[Trail, object]) -> Iterator[Found]:

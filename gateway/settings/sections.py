@@ -100,6 +100,14 @@ class Upstream(Rules):
     )
     read_timeout_s: Seconds = Field(default=60.0, gt=0, le=3600, description="Seconds between two pieces of a body.")
     connections_max: int = Field(default=200, ge=1, le=10_000, description="Connections open at the same time.")
+    calls_at_once: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Paid calls the upstream takes at the same time, connections_max at most; null: no queue.",
+    )
+    queue_max: int = Field(default=200, ge=0, le=10_000, description="Calls that may wait for their turn beyond those.")
+    queue_wait_s: Seconds = Field(default=10.0, gt=0, le=600, description="Seconds a call may wait for its turn.")
     floor_credits: Amount = Field(
         default=Credits.ZERO, description="Credits of the account that are never spent; calls that would are refused."
     )
@@ -125,6 +133,13 @@ class Upstream(Rules):
         if is_private_literal(parts.hostname or "") and not known.data.get("allow_private", True):
             raise refuse("must not be a loopback or private address", "allow_private allows one")
         return value.rstrip("/")
+
+    @field_validator("calls_at_once")
+    @classmethod
+    def _connected(cls, value: int | None, known: ValidationInfo) -> int | None:
+        if value is not None and value > known.data.get("connections_max", value):
+            raise refuse("must be at most connections_max", "each call needs a connection of its own")
+        return value
 
     @field_validator("head_timeout_s")
     @classmethod
@@ -178,7 +193,7 @@ class Ledger(Rules):
         default=900.0,
         gt=0,
         le=604_800,
-        description="Seconds after which an unresolved hold is booked; at least 2 total_timeout_s + drain_s.",
+        description="Seconds until an unresolved hold is booked; at least 2 total_timeout_s + drain_s + queue_wait_s.",
     )
     deadline_s: Seconds = Field(default=0.3, gt=0, le=10, description="Seconds for one call to the store.")
     durability: Literal["local", "replicated"] = Field(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from aiohttp import HttpVersion11, web
@@ -119,6 +119,12 @@ class HttpClient:
             # The status line is long gone; the one honest way to say that the rest will not come is to cut.
             self._give_up()
             raise
+
+    def watch(self, left: Callable[[], None] | None) -> None:
+        """Call `left` once the client closes its side of the connection, from now on; None: no longer."""
+        cast("Any", self._request.protocol).left = left
+        if left is not None and self._request.transport is None:
+            left()
 
     async def _pour(self, pouring: Pouring, reply: Reply) -> None:
         try:

@@ -32,6 +32,7 @@ from gateway.errors import (
     LedgerUnavailable,
     MethodNotGranted,
     NotYourJob,
+    Overloaded,
     TenantFrozen,
     TenantInvalid,
     TenantUnknown,
@@ -67,7 +68,7 @@ _FORWARDED: Errors = (
     *(UpstreamUnreachable, UpstreamUnanswered, UpstreamRedirect, UpstreamLeak, UpstreamExhausted, Busy),
 )
 _SPENDING: Errors = (
-    *(AboveCeiling, BudgetExhausted, TooManyCalls, TenantFrozen, HoldClosed),
+    *(AboveCeiling, BudgetExhausted, TooManyCalls, TenantFrozen, HoldClosed, Overloaded),
     *(IdempotencyOpen, IdempotencyMismatch, IdempotencyEnded),
 )
 

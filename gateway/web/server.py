@@ -61,6 +61,9 @@ class _Protocol(RequestHandler):
     # The body of the newest request that has come in.
     _newest: StreamReader | None = None
 
+    # Told when the client closes its side: whoever waits before anything was done for it, see `HttpClient.watch`.
+    left: Callable[[], None] | None = None
+
     # What to write to and to abort, also once the framework has let go of it.
     _wire: asyncio.Transport | None = None
 
@@ -90,6 +93,7 @@ class _Protocol(RequestHandler):
         """End, however that came."""
         self._server.connected.left(self)
         super().connection_lost(exc)
+        self._leave()
 
     @property
     def spare(self) -> bool:
@@ -132,6 +136,10 @@ class _Protocol(RequestHandler):
         if self._wire is not None:
             self._wire.abort()
 
+    def _leave(self) -> None:
+        if self.left is not None:
+            self.left()
+
     def data_received(self, data: bytes) -> None:
         """Take in what the client sends."""
         if self._watch.between:
@@ -155,6 +163,7 @@ class _Protocol(RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # there None stands for False
         """Stay for a client that sends nothing more and waits for its answer: it may be charged for it."""
+        self._leave()
         # While nobody waits for the next request, one is being answered. Only the newest can lack some of its body.
         unanswered = len(self._messages) + (self._waiter is None)
         broken_off = self._newest is None or not self._newest.is_eof()

@@ -16,7 +16,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.messages", "gateway.errors", "gateway.addresses"),
     ("gateway.receipt", "gateway.once"),
     ("gateway.pricing", "gateway.ledger"),
-    ("gateway.jobs", "gateway.revocations", "gateway.account", "gateway.replies", "gateway.documents"),
+    (
+        *("gateway.jobs", "gateway.revocations", "gateway.account", "gateway.replies", "gateway.documents"),
+        "gateway.turns",
+    ),
     ("gateway.parse", "gateway.identity", "gateway.headers", "gateway.problems", "gateway.metrics", "gateway.logs"),
     ("gateway.repeats",),
     ("gateway.exchange", "gateway.failpoints"),
@@ -94,6 +97,12 @@ def test_what_needs_no_world_is_pure(folder: str) -> None:
         roots = {name.split(".")[0] for name in imports(path)}
         assert not roots & PURE_BAN, module(path)
         assert not third_party(path), module(path)
+
+
+def test_who_goes_next_is_decided_without_a_clock_or_a_task() -> None:
+    path = GATEWAY / "turns" / "fair.py"
+    assert not {name.split(".")[0] for name in imports(path)} & PURE_BAN
+    assert not ours(path)
 
 
 def test_the_ledger_knows_no_http_and_no_tariff() -> None:

@@ -18,6 +18,7 @@ from gateway.once import Once
 from gateway.pricing.job import Job
 from gateway.receipt import Receipt
 from gateway.repeats import Memo
+from gateway.turns.gate import OPEN, Turns
 from gateway.units import Credits, Flag
 from tests.unit.pricing.rates import TARIFF, TEXT2IMAGE
 
@@ -65,6 +66,10 @@ class FakeClient:
     standing: Standing | None = None
     status: int | None = None
     replayed: bool = False
+    left: Callable[[], None] | None = None
+
+    def watch(self, left: Callable[[], None] | None) -> None:
+        self.left = left
 
     async def answer(self, reply: Reply, standing: Standing | None) -> None:
         self.standing, self.status, self.replayed = standing, reply.status, reply.replayed
@@ -120,7 +125,12 @@ class Stage:
     """A hall with fake doors: one tenant with `limit` credits, all wired together."""
 
     def __init__(
-        self, *answers: Reply | GatewayError, limit: int = 100, hold_ceiling: bool = False, floor: int = 0
+        self,
+        *answers: Reply | GatewayError,
+        limit: int = 100,
+        hold_ceiling: bool = False,
+        floor: int = 0,
+        turns: Turns = OPEN,
     ) -> None:
         book = BudgetBook({"studio": TenantBudgets((Rule(Credits.whole(limit), MONTH),))})
         self.ledger = MemoryLedger(book, hold_ttl_ms=60_000)
@@ -140,6 +150,7 @@ class Stage:
             upstream=self.upstream,
             jobs=self.jobs,
             account=self.account,
+            turns=turns,
             hold_ceiling=hold_ceiling,
         )
         self.receipt = Receipt("r1", 0.0)

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.build import budget_book, claim_rules, redis_ledger, token_key, window
+from gateway.doors import turns
 from gateway.errors import TenantFrozen
 from gateway.identity.claims import Claim, Fixed
 from gateway.identity.mint import fresh_private_pem, public_pem
@@ -17,6 +18,7 @@ from gateway.ledger.window import Every, Window
 from gateway.settings import BudgetRule, TeamRules, TenantRules, TokenKey, UserRules
 from gateway.settings.issuers import Claims
 from gateway.settings.tenants import LimitRules
+from gateway.turns.gate import OPEN, Gate
 from gateway.units import Credits
 from tests.unit.settings.files import GATEWAY, load, write
 
@@ -78,6 +80,13 @@ def test_configured_limits_are_the_tenants_and_a_burst_is_a_seconds_calls_unless
     book = budget_book({"studio": rules})
     assert book.limits("studio") == expected
     assert book.limits("nobody") is None
+
+
+def test_without_a_number_of_calls_at_once_there_is_no_queue(tmp_path: FilePath) -> None:
+    settings = load(write(tmp_path))
+    assert turns(settings) is OPEN
+    limited = settings.upstream.model_copy(update={"calls_at_once": 3})
+    assert isinstance(turns(settings.model_copy(update={"upstream": limited})), Gate)
 
 
 def test_a_key_is_bound_to_the_algorithm_it_is_configured_for() -> None:

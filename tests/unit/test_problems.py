@@ -67,6 +67,7 @@ CASES: list[tuple[GatewayError, int, dict[str, Any]]] = [
     (errors.TenantInvalid("org"), 403, {"claim": "org"}),
     (errors.TenantUnknown(), 403, {}),
     (errors.TenantFrozen(), 403, {}),
+    (errors.Overloaded("full", 7), 503, {}),
     (
         errors.TooManyCalls("calls_per_second", Decimal("0.5"), 2),
         429,
@@ -205,6 +206,7 @@ def test_advice_is_shown_as_parameters_to_send_and_only_with_an_empty_budget() -
 
 
 RETRY = {
+    errors.Overloaded: "11",
     errors.TooManyCalls: "1",
     errors.LedgerRegressed: "3",
     errors.IdentityUnavailable: "3",

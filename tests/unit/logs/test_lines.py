@@ -98,7 +98,7 @@ def test_every_fact_of_a_receipt_has_its_place() -> None:
 
 def _filled() -> dict[str, Any]:
     amounts = {"remaining": Credits.ZERO}
-    durations = dict.fromkeys(("hold_s", "upstream_head_s", "upstream_s"), 0.1)
+    durations = dict.fromkeys(("hold_s", "queued_s", "upstream_head_s", "upstream_s"), 0.1)
     repeat = {"once": "0123456789ab", "replayed": True}
     known = {"upscaled": False, "loras": 0, "binding": "tenant/day", "code": "timeout", "client": "::1"}
     return {**amounts, **durations, **repeat, **known}

@@ -98,6 +98,14 @@ def test_a_served_call_is_counted_once_everywhere() -> None:
     assert not [name for name, _ in found if name.startswith(("refusals", "credits_overrun", "quote_drift"))]
 
 
+def test_the_wait_for_a_turn_is_counted_on_its_own_and_is_nothing_the_gateway_takes() -> None:
+    found = recorded(replace(SERVED, queued_s=0.125))
+    assert found["queue_wait_seconds_sum", ()] == 0.125
+    assert found["overhead_seconds_sum", ()] == 0.125
+    assert ("queue_wait_seconds_sum", ()) not in recorded(SERVED)
+    assert samples(full())["calls_queued", ()] == 6
+
+
 def test_a_refusal_moves_no_money_and_names_its_reason() -> None:
     found = recorded(REFUSED)
     assert found["refusals_total", ("budget_exhausted", "acme")] == 1
@@ -267,13 +275,14 @@ def full() -> Metrics:
     shown.account(Compared("upscale", Credits(5_000), news=False))
     (account := shared_account()).free_call().answered(Account(Credits.whole(1), Credits.whole(2)), Outcome.SUCCEEDED)
     shown.watch_account(account, promised=Credits.whole(3))
-    shown.record(replace(REFUSED, reason="ledger_unavailable", code="oom"))
+    shown.record(replace(REFUSED, reason="ledger_unavailable", code="oom", queued_s=0.2))
     shown.settled(Settlement(HoldId("4f2a"), State.EXPIRED, Credits.whole(19), Flag.UNCERTAIN, applied=True))
     shown.set_balances([("acme", balance())], {"acme": OpenHolds(1, 2_500)})
     shown.watch_store(up=lambda: True)
     shown.watch_keys(age_s=lambda: 12.0)
     shown.watch_bounds(**dict.fromkeys(("connections", "refused", "ended", "in_memory", "on_disk"), lambda: 5))
     shown.watch_loop(lag_s=lambda: 0.25)
+    shown.watch_queue(waiting=lambda: 6)
     shown.watch(settles_under_way=lambda: 3, settles_on_disk=lambda: 2, log_lines_dropped=lambda: 4)
     return shown
 

@@ -37,6 +37,16 @@ MISTAKES = [
     ("  hold_ttl_s: 900", "  hold_ttl_s: §900s", "ledger.hold_ttl_s", "without a unit", "_s: seconds"),
     ("  hold_ttl_s: 900", "  hold_ttl_s: §900000", "ledger.hold_ttl_s", "must be at most 604800", ""),
     ("  hold_ttl_s: 900", "  hold_ttl_s: §624", "ledger.hold_ttl_s", "must be at least 625", ""),
+    (
+        "  flavour: direct",
+        "  connections_max: 5\n  calls_at_once: §6",
+        "upstream.calls_at_once",
+        "must be at most connections_max",
+        "a connection of its own",
+    ),
+    ("  flavour: direct", "  calls_at_once: §0", "upstream.calls_at_once", "must be at least 1", ""),
+    ("  flavour: direct", "  queue_wait_s: §0", "upstream.queue_wait_s", "must be more than 0", ""),
+    ("  flavour: direct", "  queue_max: §-1", "upstream.queue_max", "must be at least 0", ""),
     ("  hold_ttl_s: 900", "  §hold_ttl: 900", "ledger.hold_ttl", "is not a known key", "`hold_ttl_s`"),
     ("  fsync: everysec", "  fsync: §evrysec", "ledger.fsync", "'everysec' or 'always'", "did you mean `everysec`?"),
     ("  fsync: everysec", "  fsync: §no", "ledger.fsync", "truth value", "put it in quotes"),
@@ -177,6 +187,18 @@ def test_a_private_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path) -
     fault = only_fault(write(tmp_path, gateway=text))
     assert fault.message == "is a private key"
     assert "MAoSECRET" not in str(fault)
+
+
+def test_a_hold_outlives_the_wait_for_a_turn_where_there_is_a_queue(tmp_path: Path) -> None:
+    text = changed(GATEWAY, "hold_ttl_s: 900", "hold_ttl_s: 640")
+    load(write(tmp_path, gateway=changed(text, "  flavour: direct", "  queue_wait_s: 600")))
+    load(write(tmp_path, gateway=changed(text, "  flavour: direct", "  calls_at_once: 5")))
+    fault = only_fault(
+        write(tmp_path, gateway=changed(text, "  flavour: direct", "  calls_at_once: 5\n  queue_wait_s: 20"))
+    )
+    assert fault.where == "ledger.hold_ttl_s"
+    assert "must be at least 645" in fault.message
+    assert "plus upstream.queue_wait_s" in fault.message
 
 
 def test_faults_of_all_three_files_and_the_environment_are_told_at_once(tmp_path: Path) -> None:
