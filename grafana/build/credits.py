@@ -6,7 +6,13 @@ from grafana.build.panels import Panel, Query, Row, View
 _CHARGED = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant"}'
 _REFUSED = 'dezgo_gateway_refusals_total{tenant=~"$tenant"}'
 _SPENT = f"sum(increase({_CHARGED}[$__range])) or vector(0)"
+_BY_BOTH = f"sum by (tenant, method) (increase({_CHARGED}[$__range]))"
 _UNSURE = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant", flag!="confirmed"}'
+
+
+_USED = 'tenant_budget:dezgo_gateway_budget_used:ratio{tenant=~"$tenant"}'
+_EMPTY = 'tenant_budget:dezgo_gateway_budget_empty:seconds{tenant=~"$tenant"}'
+_NONE = "no budgets: the ledger cannot be read"
 
 
 def _budget(what: str) -> str:
@@ -54,26 +60,22 @@ _BUDGETS = Row(
     (
         Panel(
             "bargauge", "Used", "Spent and held, of the limit. Yellow from 80 %, orange from 95 %, red when empty.",
-            p.SHARE,
-            [Query('tenant_budget:dezgo_gateway_budget_used:ratio{tenant=~"$tenant"}', "{{tenant}} {{budget}}")],
-            9, p.BUDGET, "no budgets: the ledger cannot be read",
+            p.SHARE, [Query(_USED, "{{tenant}} {{budget}}")], 9, p.BUDGET, _NONE,
         ),
         Panel(
-            "table", "Limits and what is left of them",
+            "table", "Limits and what is left of them, in credits",
             "One line a budget. `ends in` is the rest of its window, absent where it never begins anew; `empty at` is "
             "when it runs out at the pace of the last hour, absent where nothing is spent.",
-            p.CREDITS,
+            p.EXACT_CREDITS,
             [
                 Query(_budget("limit_credits"), "limit"),
                 Query(_budget("spent_credits"), "spent"),
                 Query(_budget("held_credits"), "held"),
                 Query(_budget("remaining_credits"), "left"),
                 Query(_budget("reset_seconds"), "ends in"),
-                Query(
-                    '(time() + tenant_budget:dezgo_gateway_budget_empty:seconds{tenant=~"$tenant"}) * 1000', "empty at"
-                ),
+                Query(f"(time() + {_EMPTY}) * 1000", "empty at"),
             ],
-            15, empty="no budgets: the ledger cannot be read", units={"ends in": p.SECONDS, "empty at": p.WHEN},
+            15, empty=_NONE, units={"ends in": p.SECONDS, "empty at": p.WHEN},
         ),
     ),
 )  # fmt: skip
@@ -83,19 +85,22 @@ _BURN_DOWN = Row(
     8,
     (
         Panel(
-            "timeseries", "Left", "What each budget can still bear; it jumps up when a window begins anew.", p.CREDITS,
+            "timeseries", "Left of the limit",
+            "It jumps up when a window begins anew. The dashed lines are where tenants are told.", p.SHARE,
+            [Query(f"1 - {_USED}", "{{tenant}} {{budget}}")], 12, p.LEFT, _NONE,
+        ),
+        Panel(
+            "timeseries", "Used when the window ends",
+            "Where each budget is heading at the pace of the last hour, up to 200 %. Above 100 % it runs out before "
+            "its window ends. Budgets that never begin anew are not here: see `empty at` above.",
+            p.SHARE,
             [
                 Query(
-                    'tenant_budget:dezgo_gateway_budget_remaining_credits:min{tenant=~"$tenant"}',
+                    f"clamp_max({_USED} + (1 - {_USED}) * ({_budget('reset_seconds')} / {_EMPTY}), 2)",
                     "{{tenant}} {{budget}}",
                 )
             ],
-            empty="no budgets: the ledger cannot be read",
-        ),
-        Panel(
-            "timeseries", "Used", "Spent and held, of the limit. The dashed lines are where tenants are told.", p.SHARE,
-            [Query('tenant_budget:dezgo_gateway_budget_used:ratio{tenant=~"$tenant"}', "{{tenant}} {{budget}}")],
-            12, p.BUDGET, "no budgets: the ledger cannot be read",
+            12, p.ALL_OF_IT, "nothing is spent", top=1.2,
         ),
     ),
 )  # fmt: skip
@@ -106,20 +111,18 @@ _WHERE = Row(
     (
         Panel(
             "timeseries", "Pace by tenant", "Credits an hour that were charged.", p.CREDITS_PER_HOUR,
-            [Query(f"sum by (tenant) (rate({_CHARGED}[$__rate_interval])) * 3600", "{{tenant}}")], 9, stacked=True,
+            [Query(f"sum by (tenant) (rate({_CHARGED}[$__rate_interval])) * 3600", "{{tenant}}")], 8, stacked=True,
         ),
         Panel(
             "timeseries", "Pace by method", "Credits an hour that were charged.", p.CREDITS_PER_HOUR,
-            [Query(f"sum by (method) (rate({_CHARGED}[$__rate_interval])) * 3600", "{{method}}")], 9, stacked=True,
+            [Query(f"sum by (method) (rate({_CHARGED}[$__rate_interval])) * 3600", "{{method}}")], 8, stacked=True,
         ),
         Panel(
-            "bargauge", "Dearest", "The ten dearest pairs of tenant and method in the range.", p.CREDITS,
-            [
-                Query(
-                    f"topk(10, sum by (tenant, method) (increase({_CHARGED}[$__range])))", "{{tenant}} {{method}}"
-                )
-            ],
-            6,
+            "table", "Who spends what on what",
+            "Credits charged in the range, and the same at the price of a credit that is typed in above.",
+            p.EXACT_CREDITS,
+            [Query(f"{_BY_BOTH} > 0", "credits"), Query(f"{_BY_BOTH} * $usd_per_credit > 0", "USD")],
+            8, units={"USD": p.USD}, sort="credits",
         ),
     ),
 )  # fmt: skip
@@ -130,13 +133,13 @@ _REFUSALS = Row(
     (
         Panel(
             "timeseries", "Refusals by reason", "Reasons are explained in the README's table of errors.", p.PER_SECOND,
-            [Query(f"sum by (reason) (rate({_REFUSED}[$__rate_interval]))", "{{reason}}")], stacked=True,
+            [Query(f"sum by (reason) (rate({_REFUSED}[$__rate_interval]))", "{{reason}}")], 15, stacked=True,
             empty="nothing was refused",
         ),
         Panel(
             "table", "Who was refused, and why", "Requests in the range. `none` is a caller without a valid token.",
             p.COUNT,
-            [Query(f"sort_desc(sum by (tenant, reason) (increase({_REFUSED}[$__range])) > 0)", "refused")],
+            [Query(f"sort_desc(sum by (tenant, reason) (increase({_REFUSED}[$__range])) > 0)", "refused")], 9,
             empty="nothing was refused",
         ),
     ),

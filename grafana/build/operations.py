@@ -23,20 +23,30 @@ def _total(metric: str, legend: str) -> Query:
 
 def _quantiles(metric: str, *further: str) -> list[Query]:
     rates = f"sum by (le) (rate({_of(metric + '_bucket', *further)}[$__rate_interval]))"
-    return [Query(f"histogram_quantile({share}, {rates})", name) for share, name in _SHARES.items()]
+    return [Query(f"histogram_quantile({share}, {rates})", name) for share, (name, _) in p.SHARES.items()]
+
+
+def _missed(metric: str) -> Query:
+    """Credits an hour, over and under."""
+    return Query(f"sum by (direction) (rate({_of(metric)}[$__rate_interval])) * 3600", "{{direction}}")
+
+
+def _missed_by(direction: str) -> Query:
+    drift = _of("quote_drift_credits_total", f'direction="{direction}"')
+    return Query(f"sum by (method) (increase({drift}[$__range]))", direction)
 
 
 _FAILED = _of("requests_total", 'status_class="5xx"')
 _UNCERTAIN = _of("credits_charged_total", 'flag="uncertain"')
-_SHARES = {0.5: "half", 0.95: "95 %", 0.99: "99 %"}
 
 _SERVICE = Row(
     "Service",
     8,
     (
         Panel(
-            "stat", "Gateways", "One a gateway: 1 while its store answers it, 0 while it does not.", p.COUNT,
+            "stat", "Gateways", "One a gateway: whether its store answers it.", p.COUNT,
             [Query(_of("ledger_up"), "{{instance}}")], 4, p.MUST_BE_ONE, "no gateway is scraped",
+            words={1: ("well", p.GREEN), 0: ("no ledger", p.RED)},
         ),
         Panel(
             "timeseries", "Requests by outcome", "All routes. Refused are those the gateway itself answered.",
@@ -46,7 +56,7 @@ _SERVICE = Row(
             "timeseries", "Error budgets",
             "How fast each objective's budget of 30 days is used up, by the last hour: at 1 in 30 days, at 14.4 in 2. "
             "Over all gateways.",
-            p.COUNT, [Query("dezgo_gateway:slo_burn:rate1h", "{{slo}}")], 10, p.BURN, "no requests",
+            p.TIMES, [Query("dezgo_gateway:slo_burn:rate1h", "{{slo}}")], 10, p.BURN, "no requests", top=16,
         ),
     ),
 )  # fmt: skip
@@ -64,7 +74,7 @@ _ERRORS = Row(
                     "5xx",
                 )
             ],
-            6, ((None, p.GREEN), (0.005, p.RED)), "no requests",
+            6, ((None, p.GREEN), (0.005, p.RED)), "no requests", top=0.02,
         ),
         Panel(
             "timeseries", "Refusals by reason", "`busy` is overload: one of the gateway's bounds was reached.",
@@ -77,6 +87,7 @@ _ERRORS = Row(
         Panel(
             "timeseries", "Clients that left", "Before their answer was complete. Their calls are booked all the same.",
             p.PER_SECOND, [Query(f"sum(rate({_of('client_gone_total')}[$__rate_interval]))", "left")], 6, empty=_QUIET,
+            top=1,
         ),
     ),
 )  # fmt: skip
@@ -95,7 +106,7 @@ _LATENCY = Row(
         ),
         Panel(
             "timeseries", "Gateway", "What a forwarded call took besides. The objective is 0.1 s for 99 %.", p.SECONDS,
-            _quantiles("overhead_seconds"), 6, ((None, p.GREEN), (0.1, p.RED)), "no calls",
+            _quantiles("overhead_seconds"), 6, ((None, p.GREEN), (0.1, p.RED)), "no calls", top=0.12,
         ),
         Panel(
             "timeseries", "Hold", "One round trip to the ledger, which sets the credits aside.", p.SECONDS,
@@ -110,7 +121,7 @@ _LEDGER = Row(
     (
         Panel(
             "timeseries", "Ledger errors", "Calls to the store without a usable answer. Calls are refused meanwhile.",
-            p.PER_SECOND, [_rate("ledger_errors_total", "code")], 5, empty=_QUIET,
+            p.PER_SECOND, [_rate("ledger_errors_total", "code")], 5, empty=_QUIET, top=1,
         ),
         Panel(
             "timeseries", "Ends not booked yet", "Under way, and of those on disk. A pile that grows needs a look.",
@@ -119,7 +130,7 @@ _LEDGER = Row(
                 Query(f"sum({_of('settles_under_way')})", "under way"),
                 Query(f"sum({_of('settles_on_disk')})", "on disk"),
             ],
-            5,
+            5, top=10,
         ),
         Panel(
             "timeseries", "Ends of holds", "By state and by how sure the charge is.", p.PER_SECOND,
@@ -159,24 +170,24 @@ _ACCOUNT = Row(
             8, empty="not told yet",
         ),
         Panel(
-            "stat", "Promises", "Credits promised to all tenants per credit left. Above 1, not all can spend theirs.",
-            p.COUNT,
-            [Query(f"max({_of('upstream_account_oversubscription_ratio')})", "promised per credit left")],
-            4, ((None, p.GREEN), (1, p.YELLOW)), "not told yet",
+            "stat", "Account", "Whether it bears calls, or they are refused for its sake.", p.COUNT,
+            [Query(f"max({_of('upstream_account_exhausted')})", "account")], 3, empty="not told yet",
+            words={0: ("well", p.GREEN), 1: ("refuses", p.RED)},
         ),
         Panel(
-            "stat", "Promised and refused",
-            "Credits all tenants may spend in 31 days; and 1 where calls are refused for the account's sake.", p.COUNT,
-            [
-                Query(f"max({_of('tenants_promised_credits')})", "promised"),
-                Query(f"max({_of('upstream_account_exhausted')})", "exhausted"),
-            ],
-            4,
+            "stat", "Promised", "Credits all tenants together may spend in 31 days by their own limits.", p.CREDITS,
+            [Query(f"max({_of('tenants_promised_credits')})", "promised")], 3, empty="not told yet",
+        ),
+        Panel(
+            "stat", "Oversold", "Credits promised to all tenants per credit the account has left. Above 1, not "
+            "all can spend theirs.", p.TIMES,
+            [Query(f"max({_of('upstream_account_oversubscription_ratio')})", "promised per credit left")],
+            3, ((None, p.GREEN), (1, p.YELLOW)), "not told yet",
         ),
         Panel(
             "stat", "Foreign use",
             "Credits of the last hour that left the account by no call of any gateway here: somebody else has the key.",
-            p.CREDITS, [Query("max(instance:dezgo_gateway_upstream_foreign_credits:increase1h)", "foreign")], 4,
+            p.CREDITS, [Query("max(instance:dezgo_gateway_upstream_foreign_credits:increase1h)", "foreign")], 3,
             ((None, p.GREEN), (10, p.RED)), "not told yet",
         ),
     ),
@@ -189,40 +200,30 @@ _PRICES = Row(
         Panel(
             "timeseries", "Charged beside the quote",
             "Credits an hour by which charges lay over or under their quotes. Where it lasts, the tariff is old.",
-            p.CREDITS_PER_HOUR,
-            [
-                Query(
-                    f"sum by (method, direction) (rate({_of('quote_drift_credits_total')}[$__rate_interval])) * 3600",
-                    "{{method}} {{direction}}",
-                )
-            ],
-            6, empty="every charge is as quoted",
+            p.CREDITS_PER_HOUR, [_missed("quote_drift_credits_total")], 5, empty="every charge is as quoted",
+        ),
+        Panel(
+            "table", "Which quotes missed", "Credits in the range by which charges lay over and under their quotes.",
+            p.EXACT_CREDITS, [_missed_by("over"), _missed_by("under")], 6, empty="every charge is as quoted",
+            sort="over",
         ),
         Panel(
             "timeseries", "Quotes that held", "How comparisons of quote and charge came out.", p.PER_SECOND,
-            [_rate("quote_comparisons_total", "direction")], 6, stacked=True, empty="no calls",
+            [_rate("quote_comparisons_total", "direction")], 5, stacked=True, empty="no calls",
         ),
         Panel(
             "timeseries", "Balance beside the charge",
             "Credits an hour by which the balance fell over or under what the upstream said it charged.",
-            p.CREDITS_PER_HOUR,
-            [
-                Query(
-                    f"sum by (method, direction) (rate({_of('balance_mismatch_credits_total')}[$__rate_interval]))"
-                    " * 3600",
-                    "{{method}} {{direction}}",
-                )
-            ],
-            6, empty="the balance agrees",
+            p.CREDITS_PER_HOUR, [_missed("balance_mismatch_credits_total")], 5, empty="the balance agrees",
         ),
         Panel(
-            "stat", "Not proven, over the hold",
+            "stat", "Without proof",
             "Credits in the range that were booked `uncertain`, and those charged above what was held.", p.CREDITS,
             [
                 Query(f"sum(increase({_UNCERTAIN}[$__range])) or vector(0)", "uncertain"),
                 _total("credits_overrun_total", "over the hold"),
             ],
-            6, p.ANY_IS_ODD,
+            3, p.ANY_IS_ODD,
         ),
     ),
 )  # fmt: skip

@@ -4,15 +4,18 @@ Every panel has a title, a description, a unit, words for when there is nothing 
 Colours mean something or are Grafana's own: green is well, yellow asks for attention, red for action.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
 
-# Units. Credits have none of Grafana's own.
-CREDITS, CREDITS_PER_HOUR = "suffix: cr", "suffix: cr/h"
-USD, SHARE, SECONDS, PER_SECOND, COUNT, WHEN = "currencyUSD", "percentunit", "s", "reqps", "short", "dateTimeAsIso"
+# Units. Credits have none of Grafana's own: 12.3K cr at a glance, 12,345 where it is looked up.
+CREDITS, CREDITS_PER_HOUR, EXACT_CREDITS = "count:cr", "count:cr/h", "locale"
+USD, SHARE, SECONDS, PER_SECOND, WHEN = "currencyUSD", "percentunit", "s", "reqps", "dateTimeAsIso"
+# Whole things, and how often one number goes into another.
+COUNT, TIMES = "locale", "short"
 
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 
@@ -20,20 +23,28 @@ GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 Steps = Sequence[tuple[float | None, str]]
 PLAIN: Steps = ((None, BLUE),)
 BUDGET: Steps = ((None, GREEN), (0.8, YELLOW), (0.95, ORANGE), (1, RED))
+# The same soft limits, seen from what is left.
+LEFT: Steps = ((None, RED), (0.05, ORANGE), (0.2, YELLOW))
 ANY_IS_BAD: Steps = ((None, GREEN), (1, RED))
 ANY_IS_ODD: Steps = ((None, GREEN), (0.001, YELLOW))
 MUST_BE_ONE: Steps = ((None, RED), (1, GREEN))
 BURN: Steps = ((None, GREEN), (1, YELLOW), (6, ORANGE), (14.4, RED))
 TO_EMPTY: Steps = ((None, RED), (21_600, ORANGE), (259_200, GREEN))
+EARLY: Steps = ((None, RED), (21_600, ORANGE), (259_200, YELLOW))
+ALL_OF_IT: Steps = ((None, GREEN), (1, RED))
 
-# What these words mean has a colour wherever they are drawn.
-WORDS: Mapping[str, str] = {
-    "served": GREEN,
-    "refused": YELLOW,
-    "failed": RED,
-    "confirmed": GREEN,
-    "unconfirmed": YELLOW,
-    "uncertain": RED,
+# What these labels say has a colour wherever it is drawn: well, odd, bad.
+MEANT = ("outcome", "flag", "direction", "status")
+MEANINGS: Mapping[str, str] = {
+    r"/^(served|equal|2\d\d)$|\bconfirmed$/": GREEN,
+    r"/^(refused|4\d\d)$|\b(unconfirmed|under)$/": YELLOW,
+    r"/^(failed|5\d\d)$|\b(uncertain|over)$/": RED,
+}
+# Percentiles are shades of one colour, the rarest the lightest.
+SHARES: Mapping[float, tuple[str, str]] = {
+    0.5: ("half", "dark-blue"),
+    0.95: ("95 %", "blue"),
+    0.99: ("99 %", "super-light-blue"),
 }
 
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -63,6 +74,9 @@ class Panel:
         empty: what stands there when there is nothing to show.
         stacked: of a time series: drawn on top of each other.
         units: of a table: columns whose unit differs.
+        top: of a time series: how high its axis reaches at least, in its unit.
+        words: values that are told in words, each with its colour.
+        sort: of a table: the column whose largest values come first.
     """
 
     kind: str
@@ -75,6 +89,9 @@ class Panel:
     empty: str = "nothing yet"
     stacked: bool = False
     units: Mapping[str, str] = field(default_factory=dict)
+    top: float | None = None
+    words: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    sort: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +199,24 @@ def _drawn(panel: Panel, view: View) -> Json:
         "datasource": _SOURCE,
         "targets": [_target(panel, query, number) for number, query in enumerate(panel.ask)],
         "fieldConfig": {"defaults": _field(panel), "overrides": _overrides(panel)},
-        "options": _OPTIONS[panel.kind],
+        "options": _options(panel),
         "links": [link],
     }
     return found | ({"transformations": _columns(panel)} if panel.kind == "table" else {})
+
+
+def _options(panel: Panel) -> Json:
+    found = dict(_OPTIONS[panel.kind])
+    if panel.sort is not None:
+        found |= {"sortBy": [{"displayName": panel.sort, "desc": True}]}
+    if panel.kind == "stat" and _many(panel):
+        found |= {"orientation": "horizontal", "textMode": "value_and_name", "text": {"titleSize": 15, "valueSize": 18}}
+    return found
+
+
+def _many(panel: Panel) -> bool:
+    """Whether it shows several values."""
+    return len(panel.ask) > 1 or "{{" in panel.ask[0].legend
 
 
 def _target(panel: Panel, query: Query, number: int) -> Json:
@@ -196,39 +227,70 @@ def _target(panel: Panel, query: Query, number: int) -> Json:
 
 
 def _field(panel: Panel) -> Json:
-    by_steps = panel.steps is not PLAIN or panel.kind == "stat"
-    coloured = by_steps and panel.kind != "timeseries"
     found: Json = {
         "unit": panel.unit,
         "noValue": panel.empty,
-        "color": {"mode": "thresholds" if coloured else "palette-classic"},
+        "color": _colour(panel),
         "thresholds": {"mode": "absolute", "steps": [{"value": value, "color": name} for value, name in panel.steps]},
     }
-    if panel.unit == SHARE:
-        found |= {"min": 0, "max": 1} if panel.kind == "bargauge" else {"min": 0}
-    if panel.kind == "timeseries":
-        found["custom"] = _lines(panel)
-    return found
+    if panel.unit == COUNT:
+        found["decimals"] = 0
+    if panel.kind in {"timeseries", "bargauge"}:
+        found |= {"min": 0, "max": 1} if panel.steps in (BUDGET, LEFT) else {"min": 0}
+    if panel.kind == "bargauge":
+        # A bar that is alone would have no name otherwise.
+        found["displayName"] = re.sub(r"\{\{(\w+)\}\}", r"${__field.labels.\1}", panel.ask[0].legend)
+    if panel.words:
+        words = {str(value): {"text": text, "color": name} for value, (text, name) in panel.words.items()}
+        found["mappings"] = [{"type": "value", "options": words}]
+    custom = _CUSTOM.get(panel.kind)
+    return found | ({} if custom is None else {"custom": custom(panel)})
+
+
+def _colour(panel: Panel) -> Json:
+    """By steps where they say something, else plain. Several curves: refusals in shades, others in Grafana's order."""
+    if panel.kind != "timeseries" and (panel.steps is not PLAIN or panel.kind == "stat"):
+        return {"mode": "thresholds"}
+    if panel.kind == "timeseries" and panel.ask[0].legend == "{{reason}}":
+        return {"mode": "shades", "fixedColor": ORANGE}
+    if panel.kind == "timeseries" and _many(panel):
+        return {"mode": "palette-classic"}
+    return {"mode": "fixed", "fixedColor": BLUE}
 
 
 def _lines(panel: Panel) -> Json:
     shown = "off" if panel.steps is PLAIN else "dashed"
     stacking = {"mode": "normal" if panel.stacked else "none", "group": "A"}
-    found: Json = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 25 if panel.stacked else 8, "stacking": stacking}
+    # Areas that are stacked have no outline: that of an empty one would hide the one below.
+    width, filled = (0, 70) if panel.stacked else (2, 0)
+    found: Json = {"drawStyle": "line", "lineWidth": width, "fillOpacity": filled, "stacking": stacking}
+    found |= {} if panel.top is None else {"axisSoftMax": panel.top}
     return found | {"showPoints": "never", "spanNulls": 120_000, "thresholdsStyle": {"mode": shown}}
 
 
+def _cells(_: Panel) -> Json:
+    return {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "minWidth": 80}
+
+
 def _overrides(panel: Panel) -> list[Json]:
-    """Colours of words that have one, and the units of a table's columns."""
+    """Colours of what has a meaning; the units of a table's columns, and what stands in a cell without a value."""
+    if panel.kind == "table":
+        units = [_override("byName", column, **_COLUMNS_OF[unit]) for column, unit in panel.units.items()]
+        return [*units, _override("byType", "number", noValue="–"), _override("byType", "time", noValue="–")]
     legends = {query.legend for query in panel.ask}
-    told = any(label in legend for legend in legends for label in ("outcome", "flag"))
-    words = WORDS if told and panel.kind != "table" else {}
-    fixed = [_override(word, "color", {"mode": "fixed", "fixedColor": colour}) for word, colour in words.items()]
-    return fixed + [_override(column, "unit", unit) for column, unit in panel.units.items()]
+    found = [_override("byName", name, color=_fixed(shade)) for name, shade in SHARES.values() if name in legends]
+    if any(f"{{{{{label}}}}}" in legend for legend in legends for label in MEANT):
+        found += [_override("byRegexp", pattern, color=_fixed(name)) for pattern, name in MEANINGS.items()]
+    return found
 
 
-def _override(name: str, what: str, value: Any) -> Json:
-    return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": what, "value": value}]}
+def _fixed(colour: str) -> Json:
+    return {"mode": "fixed", "fixedColor": colour}
+
+
+def _override(by: str, which: str, **properties: Any) -> Json:
+    given = [{"id": name, "value": value} for name, value in properties.items()]
+    return {"matcher": {"id": by, "options": which}, "properties": given}
 
 
 def _columns(panel: Panel) -> list[Json]:
@@ -237,17 +299,30 @@ def _columns(panel: Panel) -> list[Json]:
     if len(panel.ask) == 1:
         names = {"Value": panel.ask[0].legend}
     hidden = dict.fromkeys(("Time", "__name__", "job"), True)
+    order = {name: place for place, name in enumerate((*_LABELS, *names))}
     return [
         {"id": "merge", "options": {}},
-        {"id": "organize", "options": {"excludeByName": hidden, "renameByName": names, "indexByName": {}}},
+        {"id": "organize", "options": {"excludeByName": hidden, "renameByName": names, "indexByName": order}},
     ]
 
 
+# Whom a line is about comes before what of it.
+_LABELS = ("tenant", "budget", "method", "reason", "instance", "version")
+# What a column of its own unit needs beside it: cents, room.
+_COLUMNS_OF: Mapping[str, Json] = {
+    USD: {"unit": USD, "decimals": 2},
+    SECONDS: {"unit": SECONDS},
+    WHEN: {"unit": WHEN, "custom.width": 165},
+}
+_CUSTOM: Mapping[str, Callable[[Panel], Json]] = {"timeseries": _lines, "table": _cells}
 _REDUCED = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
+_NUMBER = {"colorMode": "value", "graphMode": "none", "textMode": "auto", "text": {"valueSize": 30}}
+_BARS = {"orientation": "horizontal", "displayMode": "basic", "showUnfilled": True, "namePlacement": "left"}
+_THIN = {"sizing": "manual", "minVizHeight": 16, "maxVizHeight": 36, "text": {"valueSize": 15}}
 _OPTIONS: Mapping[str, Json] = {
     "timeseries": {"legend": _LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}},
-    "stat": {"reduceOptions": _REDUCED, "colorMode": "value", "graphMode": "none", "textMode": "auto"},
-    "bargauge": {"reduceOptions": _REDUCED, "orientation": "horizontal", "displayMode": "basic", "showUnfilled": True},
+    "stat": {"reduceOptions": _REDUCED, **_NUMBER},
+    "bargauge": {"reduceOptions": _REDUCED, **_BARS, **_THIN},
     "table": {"showHeader": True, "cellHeight": "sm"},
 }

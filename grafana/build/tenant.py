@@ -7,7 +7,10 @@ _CHARGED = 'dezgo_gateway_credits_charged_total{tenant="$tenant"}'
 _REFUSED = 'dezgo_gateway_refusals_total{tenant="$tenant"}'
 _NONE = "no budgets: the ledger cannot be read"
 _UPSTREAM = "dezgo_gateway_upstream_duration_seconds_bucket"
-_WHOLE = 'dezgo_gateway_request_duration_seconds_bucket{outcome="served"}'
+_WHOLE = 'dezgo_gateway_request_duration_seconds_bucket{outcome="served", method!="none"}'
+_USED = 'tenant_budget:dezgo_gateway_budget_used:ratio{tenant="$tenant"}'
+_EMPTY = 'tenant_budget:dezgo_gateway_budget_empty:seconds{tenant="$tenant"}'
+_RESET = 'max by (tenant, budget) (dezgo_gateway_budget_reset_seconds{tenant="$tenant"})'
 
 
 def _slow(metric: str) -> list[Query]:
@@ -26,8 +29,7 @@ _NOW = Row(
         ),
         Panel(
             "bargauge", "Used", "Spent and held, of the limit. Yellow from 80 %, orange from 95 %, red when empty.",
-            p.SHARE, [Query('tenant_budget:dezgo_gateway_budget_used:ratio{tenant="$tenant"}', "{{budget}}")],
-            6, p.BUDGET, _NONE,
+            p.SHARE, [Query(_USED, "{{budget}}")], 6, p.BUDGET, _NONE,
         ),
         Panel(
             "stat", "Begins anew in", "The rest of each window. Budgets that never begin anew are not here.", p.SECONDS,
@@ -35,9 +37,11 @@ _NOW = Row(
             6, empty="never",
         ),
         Panel(
-            "stat", "Empty in", "How long each budget lasts at the pace of the last hour.", p.SECONDS,
-            [Query('tenant_budget:dezgo_gateway_budget_empty:seconds{tenant="$tenant"}', "{{budget}}")],
-            6, p.TO_EMPTY, "nothing is spent",
+            "stat", "Runs out too early, in",
+            "How long a budget lasts at the pace of the last hour, if that is less than the rest of its window, or if "
+            "it never begins anew.", p.SECONDS,
+            [Query(f"({_EMPTY} < {_RESET}) or ({_EMPTY} unless {_RESET})", "{{budget}}")], 6, p.EARLY,
+            "none does at this pace",
         ),
     ),
 )  # fmt: skip
@@ -47,14 +51,16 @@ _WINDOW = Row(
     8,
     (
         Panel(
-            "timeseries", "Left", "What each budget can still bear; it jumps up when a window begins anew.", p.CREDITS,
-            [Query('tenant_budget:dezgo_gateway_budget_remaining_credits:min{tenant="$tenant"}', "{{budget}}")],
-            empty=_NONE,
+            "timeseries", "Left of the limit",
+            "It jumps up when a window begins anew. The dashed lines are where you are told.", p.SHARE,
+            [Query(f"1 - {_USED}", "{{budget}}")], 12, p.LEFT, _NONE,
         ),
         Panel(
-            "timeseries", "Used", "Spent and held, of the limit. The dashed lines are where you are told.", p.SHARE,
-            [Query('tenant_budget:dezgo_gateway_budget_used:ratio{tenant="$tenant"}', "{{budget}}")],
-            12, p.BUDGET, _NONE,
+            "timeseries", "Used when the window ends",
+            "Where each budget is heading at the pace of the last hour, up to 200 %. Above 100 % it runs out before "
+            "its window ends. Budgets that never begin anew are not here.", p.SHARE,
+            [Query(f"clamp_max({_USED} + (1 - {_USED}) * ({_RESET} / {_EMPTY}), 2)", "{{budget}}")],
+            12, p.ALL_OF_IT, "nothing is spent", top=1.2,
         ),
     ),
 )  # fmt: skip

@@ -39,10 +39,10 @@ class Prometheus:
         return [item["metric"] for item in found["result"]] if found["resultType"] == "vector" else [{}]
 
 
-def _config(target: str) -> str:
+def _config(target: str, every_s: int) -> str:
     """The shipped file, with our target, in a hurry, and without anybody to alarm."""
     found = yaml.safe_load((SHIPPED / "prometheus.yml").read_text("utf-8"))
-    found["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    found["global"] = {"scrape_interval": f"{every_s}s", "evaluation_interval": f"{every_s}s"}
     found["rule_files"] = [str(SHIPPED / pattern) for pattern in found["rule_files"]]
     found["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
     del found["alerting"]
@@ -50,9 +50,9 @@ def _config(target: str) -> str:
 
 
 @asynccontextmanager
-async def prometheus(program: str, folder: Path, target: str) -> AsyncIterator[Prometheus]:
+async def prometheus(program: str, folder: Path, target: str, *, every_s: int = 1) -> AsyncIterator[Prometheus]:
     """Run `program`, which scrapes `target` (`host:port`), until the block is left. Data and log go to `folder`."""
-    (folder / "prometheus.yml").write_text(_config(target), "utf-8")
+    (folder / "prometheus.yml").write_text(_config(target, every_s), "utf-8")
     address = f"127.0.0.1:{free_port()}"
     said = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
     with (folder / "prometheus.log").open("wb") as log:
