@@ -28,6 +28,19 @@ def front(settings: Settings, routes: Routes) -> Front:
     return Front(Cors(rules.cors_origins), Peers(rules.trusted_proxies), _ascii(clients_document(routes)))
 
 
+def metrics(settings: Settings, routes: Routes, book: BudgetBook) -> Metrics:
+    """What every request and the ledger tell Prometheus."""
+    return Metrics(
+        methods=settings.tariff.methods, routes=routes.names, tenants=book.tenants, users=settings.metrics.users
+    )
+
+
+def watch_identity(metrics: Metrics, who: Verifier) -> None:
+    """Show how old keys are, and how well tokens are remembered."""
+    metrics.watch_keys(age_s=who.keys_age_s)
+    metrics.watch_tokens(who)
+
+
 def bounds(settings: Settings) -> Bounds:
     """What one request may take."""
     return Bounds(

@@ -25,7 +25,8 @@ from gateway.messages import Account, Call, Reply
 from gateway.once import IdempotencyEnded
 from gateway.pricing.charge import Charge, Outcome, charge
 from gateway.pricing.job import Job
-from gateway.pricing.quote import Quote, quote
+from gateway.pricing.prices import Prices
+from gateway.pricing.quote import Quote
 from gateway.pricing.tariff import Method, Status, Tariff
 from gateway.receipt import Receipt
 from gateway.repeats import Memo, told_again
@@ -34,9 +35,6 @@ from gateway.units import Credits
 
 # What a verdict names when the account shared by all callers refuses.
 SHARED_ACCOUNT = "shared-account"
-
-# Quotes that are remembered. A job names its method, and a tariff never changes.
-_QUOTES_KEPT = 1_024
 
 
 class Upstream(Protocol):
@@ -145,7 +143,7 @@ class Exchange:
         hold_ceiling: bool = False,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tariff = tariff
+        self._prices = Prices(tariff)
         self._ledger = ledger
         self._settling = settling
         self._upstream = upstream
@@ -153,7 +151,6 @@ class Exchange:
         self._account = account
         self._hold_ceiling = hold_ceiling
         self._clock_s = clock_s
-        self._quotes: dict[Job, Quote] = {}
 
     async def serve(self, order: Order, client: Client) -> None:
         """Tell one paid call from end to end.
@@ -210,21 +207,14 @@ class Exchange:
             await reply.close()
 
     def _price(self, order: Order) -> Quote:
-        priced = self._quoted(order.method, order.job)
-        receipt = order.receipt
+        price = self._prices.of(order.method, order.job)
+        priced, receipt = price.quote, order.receipt
+        receipt.items, receipt.size, receipt.saving = price.items, price.size, price.saving or None
         receipt.quoted, receipt.estimated = priced.total, priced.status is Status.ESTIMATED
         receipt.pixels, receipt.steps = priced.measure.pixels, priced.measure.steps
-        receipt.upscaled, receipt.loras = order.job.upscaled, order.job.loras
+        receipt.upscaled, receipt.loras, receipt.model = order.job.upscaled, order.job.loras, order.job.model
         receipt.tariff_version = priced.tariff_version
         return priced
-
-    def _quoted(self, method: Method, job: Job) -> Quote:
-        known = self._quotes.get(job)
-        if known is None:
-            if len(self._quotes) >= _QUOTES_KEPT:
-                self._quotes.clear()
-            known = self._quotes[job] = quote(self._tariff, method, job)
-        return known
 
     def _amount(self, priced: Quote) -> Credits:
         return priced.ceiling if self._hold_ceiling else priced.total
@@ -297,7 +287,7 @@ class Exchange:
                 return replace(reply, body=_first(bytes(seen), rest))
         job_id = job_id_in(bytes(seen))
         if job_id is not None:
-            order.memo.job_id = job_id
+            order.memo.job_id = order.receipt.job_id = job_id
             try:
                 await self._jobs.started(order.path.tenant, job_id)
             except LedgerUnavailable:

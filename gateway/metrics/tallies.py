@@ -41,8 +41,8 @@ class Tally:
     def shown(self) -> list[tuple[Labels, float]]:
         """Every sum as it stands, in units."""
         with self._lock:
-            sums = list(self._sums.items())
-        return [(labels, amount / self._per_unit) for labels, amount in sums]
+            sums = self._sums.copy()
+        return [(labels, amount / self._per_unit) for labels, amount in sums.items()]
 
 
 class _Child:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections.abc import Awaitable, Iterable
 from typing import Any, cast
@@ -12,12 +13,15 @@ from aiohttp.http import StreamWriter
 from gateway.documents import replay_fields
 from gateway.errors import ClientGone, GatewayError
 from gateway.exchange import Standing
-from gateway.headers import passed_back, standing_fields
+from gateway.headers import Pairs, passed_back, standing_fields
+from gateway.jobs import JOB_ID
 from gateway.messages import Flavour, Reply
 from gateway.receipt import Receipt
 
 # Sent in place of the web framework's own name and version.
 SERVER = "dezgo-gateway"
+
+_SEED = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 _ID_BYTES, _FETCHED_BYTES = 16, 4_096
 
@@ -118,6 +122,7 @@ class HttpClient:
 
     def _head(self, reply: Reply, standing: Standing | None) -> web.StreamResponse:
         fields = list(passed_back(reply))
+        _note(self._receipt, fields)
         if standing is not None:
             fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
         if reply.replayed:
@@ -153,6 +158,15 @@ class HttpClient:
         transport = self._request.transport
         if transport is not None:
             transport.abort()
+
+
+def _note(receipt: Receipt, shown: Pairs) -> None:
+    """What the receipt keeps of an answer's fields: seed and job, where they are what they say."""
+    for name, value in shown:
+        if name == "x-input-seed" and _SEED.fullmatch(value):
+            receipt.seed = value
+        elif name == "x-dezgo-job-id" and JOB_ID.fullmatch(value):
+            receipt.job_id = value
 
 
 def _send_head(writer: StreamWriter) -> None:

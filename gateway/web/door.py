@@ -9,6 +9,8 @@ from functools import partial
 from aiohttp import web
 
 from gateway.errors import (
+    AboveCeiling,
+    BadParameter,
     BudgetExhausted,
     Busy,
     ClientGone,
@@ -267,7 +269,7 @@ class Door:
             return begun
         advice = None
         if isinstance(error, BudgetExhausted) and visit.order is not None:
-            receipt.binding, receipt.remaining = error.budget, error.remaining
+            receipt.binding, receipt.remaining, receipt.reset_s = error.budget, error.remaining, error.reset_s
             advice = self._advice(visit.order, error.remaining)
         problem = problem_for(
             error,
@@ -301,4 +303,8 @@ def _blame(receipt: Receipt, error: Exception) -> None:
     receipt.client_gone = receipt.client_gone or isinstance(error, ClientGone)
     code = getattr(error, "code", None)
     receipt.code = code if isinstance(code, str) else receipt.code
+    if isinstance(error, BadParameter):
+        receipt.parameter = error.parameter
+    elif isinstance(error, AboveCeiling):
+        receipt.ceiling, receipt.code = error.ceiling, error.source
     receipt.outcome = "failed" if receipt.upstream_head_s is not None or receipt.reason == "internal" else "refused"

@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
 from tests.bench.ledger import SILENT, bench
 from tests.bench.proxy.measure import measure
+from tests.bench.scraping import scrape
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
 
@@ -56,11 +58,16 @@ def main() -> int:
     keeping.add_argument("--store", default="valkey", metavar="valkey|redis|URL")
     keeping.add_argument("--processes", type=int, default=2, help="of clients")
     keeping.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    seeing = benches.add_parser("scrape", help="an exposition in which every cap is reached")
+    seeing.add_argument("--rounds", type=int, default=20)
+    seeing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
-    run = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}[
-        said.bench
-    ]
-    return run(said)
+    run = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
+    return (run | {"scrape": _scrape})[said.bench](said)
+
+
+def _scrape(said: argparse.Namespace) -> int:
+    return _shown(said, asdict(asyncio.run(scrape(said.rounds))), sound=True)
 
 
 def _proxy(said: argparse.Namespace) -> int:
