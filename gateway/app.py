@@ -155,12 +155,9 @@ class App:
             who=who,
             draining=lambda: running.draining,
         )
-        front = self._listener(
-            self._door(running, store, who, upstream),
-            settings.listen.host,
-            settings.listen.port,
-            settings.shutdown.drain_s,
-        )
+        door = self._door(running, store, who, upstream)
+        stack.push_async_callback(door.close)
+        front = self._listener(door, settings.listen.host, settings.listen.port, settings.shutdown.drain_s)
         back = self._listener(ops, settings.ops.host, settings.ops.port, 1.0)
         await back.start()
         stack.push_async_callback(back.stop)

@@ -13,6 +13,7 @@ from gateway.parse.limits import Limits
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
 from gateway.settings import Settings
+from gateway.traces.tracing import PassedOn, Tracing
 from gateway.web.body import Bounds
 from gateway.web.cors import Cors
 from gateway.web.front import Front
@@ -25,7 +26,18 @@ from gateway.web.routes import Routes
 def front(settings: Settings, routes: Routes) -> Front:
     """What is settled before anybody asks who calls."""
     rules = settings.listen
-    return Front(Cors(rules.cors_origins), Peers(rules.trusted_proxies), _ascii(clients_document(routes)))
+    openapi = _ascii(clients_document(routes))
+    return Front(Cors(rules.cors_origins), Peers(rules.trusted_proxies), openapi, tracing(settings))
+
+
+def tracing(settings: Settings) -> Tracing:
+    """What becomes of a caller's trace. Raises ValueError for variables `OTEL_*` that make no sense."""
+    rules = settings.traces
+    if not rules.spans:
+        return PassedOn(forward=rules.forward)
+    from gateway.traces.spans import Spans, from_environment  # noqa: PLC0415 - an extra, and slow to import
+
+    return Spans(from_environment(), forward=rules.forward)
 
 
 def metrics(settings: Settings, routes: Routes, book: BudgetBook) -> Metrics:

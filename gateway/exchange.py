@@ -222,7 +222,7 @@ class Exchange:
     async def _admitted(self, order: Order, priced: Quote, draw: Draw, client: Client) -> None:
         """Hold. Until `draw` is told of an answer, the shared account counts the call as its own."""
         receipt, hold_id = order.receipt, HoldId(order.call.request_id)
-        began_s = self._clock_s()
+        receipt.hold_began_s = began_s = self._clock_s()
         async with open_hold(
             self._ledger, self._settling, order.path, self._amount(priced), hold_id=hold_id, once=order.memo.once
         ) as opened:
@@ -266,7 +266,7 @@ class Exchange:
             await reply.close()
 
     async def _forwarded(self, call: Call, receipt: Receipt) -> Reply:
-        began_s = self._clock_s()
+        receipt.upstream_began_s = began_s = self._clock_s()
         try:
             reply = await self._upstream.forward(call)
         finally:

@@ -44,6 +44,7 @@ class Receipt:
         client_gone: the client left before its answer was complete.
         bytes_in, bytes_out: body bytes.
         started_s: monotonic seconds when the request arrived.
+        hold_began_s, upstream_began_s: on the same clock, when these two steps began.
         hold_s, upstream_s, total_s: seconds spent on the hold, from sending to the upstream's last byte (or head,
             `upstream_head_s`), and in all.
     """
@@ -92,7 +93,9 @@ class Receipt:
     client_gone: bool = False
     bytes_in: int = 0
     bytes_out: int = 0
+    hold_began_s: float | None = None
     hold_s: float | None = None
+    upstream_began_s: float | None = None
     upstream_head_s: float | None = None
     upstream_s: float | None = None
     total_s: float | None = None

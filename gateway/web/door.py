@@ -35,6 +35,7 @@ from gateway.pricing.tariff import Method, Tariff
 from gateway.problems import problem_for
 from gateway.receipt import Receipt
 from gateway.repeats import Memo
+from gateway.traces.tracing import Trace
 from gateway.units import Credits
 from gateway.web.account import account_document, budget_document, quote_document
 from gateway.web.answer import HttpClient, document, new_request_id
@@ -64,6 +65,7 @@ class Visit:
     fields: Fields = ()
     speaks_rapidapi: bool = False
     order: Order | None = None
+    trace: Trace | None = None
 
 
 class Door:
@@ -132,11 +134,18 @@ class Door:
         finally:
             receipt.total_s = time.monotonic() - receipt.started_s
             self._finished(receipt)
+            if visit.trace is not None:
+                visit.trace.ended(receipt)
+
+    async def close(self) -> None:
+        """Let go of what requests have left behind, once none is under way."""
+        await self._front.tracing.close()
 
     async def _visited(self, visit: Visit) -> web.StreamResponse:
         request = visit.request
         refuse_unclear(request)
         visit.fields = tuple((name.lower(), value) for name, value in request.headers.items())
+        self._place(visit)
         visit.receipt.client = self._front.address(request, visit.fields)
         preflight = self._front.preflight(request, visit.fields, self._routes)
         if preflight is not None:
@@ -146,6 +155,12 @@ class Door:
         visit.receipt.route = route.name
         refuse_expectation(request)
         return await self._ways[route.kind](visit, route, query)
+
+    def _place(self, visit: Visit) -> None:
+        """Find the request's place in its caller's trace, or begin one where spans are told."""
+        trace = visit.trace = self._front.tracing.begin(visit.fields)
+        if trace is not None:
+            visit.receipt.trace_id, visit.receipt.span_id = trace.trace_id, trace.span_id
 
     async def _paid(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
         """A paid call, its dry run, or its quote: all three read the real body in the same way."""
@@ -191,7 +206,10 @@ class Door:
         return read() if len(body) <= READ_ON_LOOP_BYTES_MAX else await asyncio.to_thread(read)
 
     def _call(self, visit: Visit, path: str, query: str, body: bytes) -> Call:
-        return Call(visit.receipt.request_id, visit.request.method, path, query, forwardable(visit.fields), body)
+        fields = forwardable(visit.fields)
+        if visit.trace is not None:
+            fields += visit.trace.fields
+        return Call(visit.receipt.request_id, visit.request.method, path, query, fields, body)
 
     async def _verdict(self, visit: Visit, order: Order) -> web.StreamResponse:
         verdict = await self._exchange.verdict(order)
