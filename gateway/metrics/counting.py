@@ -30,7 +30,7 @@ from gateway.metrics.spenders import SPENDER_SERIES, Spenders
 from gateway.metrics.standings import STANDING_SERIES, Standings
 from gateway.metrics.tallies import OTHER, Closed, Spread, Tally
 from gateway.metrics.tokens import TOKEN_READ, TOKEN_SERIES, TokenCache, token_readings
-from gateway.metrics.writing import written
+from gateway.metrics.writing import Writer
 from gateway.receipt import Receipt
 from gateway.units import Credits, Flag
 
@@ -134,6 +134,7 @@ class Metrics:
         self._spenders = Spenders(self._tallies, self._spreads, users=users)
         self._standings = Standings(self.shows)
         self._readings: dict[Series, Reading] = {}
+        self._write = Writer()
         self._registry = CollectorRegistry()
         self._registry.register(Shown(self._families))
 
@@ -224,7 +225,7 @@ class Metrics:
 
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type. Safe in a thread of its own."""
-        return written(self._registry.collect()), CONTENT_TYPE_LATEST
+        return self._write(self._registry.collect()), CONTENT_TYPE_LATEST
 
     # --- one receipt ---------------------------------------------------------------------------------------
 

@@ -29,31 +29,35 @@ class Shown(Collector):
         return self._families()
 
 
-class _Samples:
+class Samples:
     """Samples of a series by label values, made when they are asked for; those without a value are left out."""
 
     def __init__(self, series: Series, values: Iterable[tuple[tuple[str, ...], float | None]]) -> None:
-        self._series = series
+        self.series = series
         self._values = values
 
-    def __iter__(self) -> Iterator[Sample]:
-        name, names = self._series.name, self._series.labels
+    def rows(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        """Label values and value of each."""
         for labels, value in self._values:
             if value is not None:
-                yield Sample(name, dict(zip(names, labels, strict=True)), value)
+                yield labels, value
+
+    def __iter__(self) -> Iterator[Sample]:
+        for labels, value in self.rows():
+            yield Sample(self.series.name, dict(zip(self.series.labels, labels, strict=True)), value)
 
 
 def summed(series: Series, sums: Iterable[tuple[tuple[str, ...], float]]) -> CounterMetricFamily:
     """A counter and its sums by label values."""
     family = CounterMetricFamily(series.name, series.says, labels=series.labels)
-    family.samples = cast("list[Sample]", _Samples(series, sums))
+    family.samples = cast("list[Sample]", Samples(series, sums))
     return family
 
 
 def gauged(series: Series, values: Iterable[tuple[tuple[str, ...], float | None]]) -> GaugeMetricFamily:
     """A gauge and its values by label values; those that are None are left out."""
     family = GaugeMetricFamily(series.name, series.says, labels=series.labels)
-    family.samples = cast("list[Sample]", _Samples(series, values))
+    family.samples = cast("list[Sample]", Samples(series, values))
     return family
 
 

@@ -1,26 +1,34 @@
 """Scraping: how long the exposition takes when every cap is reached, and how long the loop waits meanwhile."""
 
 import asyncio
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from gateway.account.guard import SharedAccount
 from gateway.commands.serving import look_for_cycles_rarely
 from gateway.errors import GatewayError
-from gateway.ledger.budget import Balance, Budget
+from gateway.ledger.budget import Balance, Budget, BudgetBook, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import HoldId, Settlement, State
+from gateway.ledger.embedded import EmbeddedStore
 from gateway.ledger.open_holds import OpenHolds
+from gateway.ledger.redis import RedisLedger
+from gateway.ledger.store import Store
 from gateway.ledger.window import Every, Span, Window
 from gateway.metrics.counting import Metrics
 from gateway.metrics.naming import MODELS_MAX
+from gateway.metrics.refreshing import refresh
 from gateway.metrics.standings import BALANCES_MAX
 from gateway.receipt import Receipt
 from gateway.units import Credits, Flag
 
 TENANTS, METHODS, USERS = 200, 17, 60
 BUDGETS = BALANCES_MAX // TENANTS
+
+_RULES = (Rule(Credits.whole(1_000), Window(Every.MONTH)), Rule(Credits.whole(1_000), Window(Every.DAY)))
 
 # Seconds between two looks of the loop at the clock.
 TICK_S = 0.001
@@ -90,17 +98,36 @@ class Scraped:
     Attributes:
         series, bytes: of one exposition.
         cpu_ms: one exposition, in the median of the thread's own time.
-        median_ms, most_ms: one scrape as it is waited for.
+        refresh_ms: reading all balances and open holds from a store before it, in the median.
+        median_ms, most_ms: an exposition as it is waited for.
         idle_ms, lag_ms: the longest that the loop waited beyond its tick, without and with a scrape.
     """
 
     series: int
     bytes: int
     cpu_ms: float
+    refresh_ms: float
     median_ms: float
     most_ms: float
     idle_ms: float
     lag_ms: float
+
+
+async def _refreshed(metrics: Metrics, rounds: int) -> float:
+    """How long all balances and open holds take to be read from a store, in the median of some times."""
+    teams = {f"team-{number}": TeamBudgets(_RULES) for number in range((BUDGETS - len(_RULES)) // len(_RULES))}
+    book = BudgetBook({f"tenant-{number}": TenantBudgets(_RULES, teams=teams) for number in range(TENANTS)})
+    took: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with EmbeddedStore(Path(folder) / "store") as running:
+            store = Store(running.url, deadline_s=1.0)
+            ledger = RedisLedger(store, book, hold_ttl_ms=900_000, once_kept_ms=86_400_000)
+            for _ in range(rounds):
+                began = time.perf_counter()
+                await refresh(ledger, book, metrics)
+                took.append(1_000 * (time.perf_counter() - began))
+            await store.close()
+    return median(took)
 
 
 async def scrape(rounds: int) -> Scraped:
@@ -123,7 +150,7 @@ async def scrape(rounds: int) -> Scraped:
         lag = max(lag, await _lag(asyncio.to_thread(render)))
         took.append(1_000 * (time.perf_counter() - began))
     series = sum(1 for line in text.splitlines() if not line.startswith(b"#"))
-    figures = (median(cpu), median(took), max(took), idle, lag)
+    figures = (median(cpu), await _refreshed(metrics, rounds), median(took), max(took), idle, lag)
     return Scraped(series, len(text), *(round(figure, 1) for figure in figures))
 
 

@@ -9,8 +9,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.metrics import writing
 from gateway.metrics.exposing import Shown
-from gateway.metrics.writing import LINES_AT_ONCE, written
+from gateway.metrics.writing import LINES_AT_ONCE, Writer
 from tests.bench.scraping import full as at_the_caps
 from tests.unit.metrics.test_counting import full
 
@@ -29,7 +30,7 @@ def test_any_label_and_any_number_is_read_as_it_was(values: dict[tuple[str, str]
     family = GaugeMetricFamily("a_thing", 'what "it"\nsays \\ is', labels=["b", "a"])
     for labels, value in values.items():
         family.add_metric(labels, value)
-    (found,) = text_string_to_metric_families(written([family]).decode())
+    (found,) = text_string_to_metric_families(Writer()([family]).decode())
     assert found.documentation == family.documentation
     assert {(sample.labels["b"], sample.labels["a"]): sample.value for sample in found.samples} == values
 
@@ -45,14 +46,14 @@ def test_every_kind_of_family_is_the_librarys() -> None:
     families: list[Metric] = [counter, histogram, odd, Metric("nothing", "Says.", "gauge")]
     registry = CollectorRegistry()
     registry.register(Shown(lambda: iter(families)))
-    assert written(families) == generate_latest(registry)
+    assert Writer()(families) == generate_latest(registry)
 
 
 @pytest.fixture(scope="module")
 def scraped() -> tuple[bytes, list[float]]:
     """An exposition at all caps, and its pauses."""
     pauses: list[float] = []
-    return written(at_the_caps()._registry.collect(), pause=pauses.append), pauses
+    return Writer(pauses.append)(at_the_caps()._registry.collect()), pauses
 
 
 def test_at_the_caps_an_exposition_is_bounded(scraped: tuple[bytes, list[float]]) -> None:
@@ -65,3 +66,14 @@ def test_at_the_caps_an_exposition_is_bounded(scraped: tuple[bytes, list[float]]
 def test_at_the_caps_others_have_their_turn_all_along(scraped: tuple[bytes, list[float]]) -> None:
     text, pauses = scraped
     assert len(pauses) >= text.count(b"\n") // LINES_AT_ONCE - 1
+
+
+def test_what_is_remembered_is_bounded_and_changes_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "SPELT_MAX", 10)
+    write = Writer()
+    for number in range(30):
+        family = GaugeMetricFamily("g", "Says.", labels=["x"])
+        family.add_metric([str(number)], 1)
+        assert f'g{{x="{number}"}} 1.0' in write([family]).decode()
+        assert write([family]) == Writer()([family])
+        assert len(write._spelt) <= 11
