@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.logs.canonical import canonical
 from gateway.logs.lines import VALUE_CHARACTERS_MAX, LineWriter, Logs, configure_logging
+from gateway.logs.plain import plainly
 from gateway.logs.redaction import Redaction
 from gateway.receipt import Receipt
 from gateway.units import Credits
@@ -100,6 +101,13 @@ def test_every_fact_of_a_receipt_has_its_place() -> None:
 def full_receipt() -> Receipt:
     """A receipt in which everything is known."""
     return replace(RECEIPT, **_filled())
+
+
+def test_a_line_with_everything_in_it_is_whole_and_written_the_short_way() -> None:
+    found = canonical(full_receipt())
+    assert plainly(found) is not None
+    said = json.loads(line_of({**found, "level": "info", "left_out": 3}))
+    assert set(said) == {"ts", "level", "left_out", *found}
 
 
 def _filled() -> dict[str, Any]:
