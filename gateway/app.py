@@ -30,10 +30,10 @@ from gateway.ledger.redis import RedisLedger, sweep_forever
 from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
 from gateway.ledger.store import Store
-from gateway.logs.lines import Logs, canonical
+from gateway.logs.canonical import canonical
+from gateway.logs.lines import Logs
 from gateway.logs.sampling import Sampler
 from gateway.messages import Flavour
-from gateway.metrics.counting import Metrics
 from gateway.metrics.loop_lag import LoopLag
 from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
@@ -71,7 +71,7 @@ class App:
         self._settings = settings
         self._routes = Routes(settings.tariff)
         self._book = budget_book(settings.tenants)
-        self._metrics = Metrics(methods=settings.tariff.methods, routes=self._routes.names, tenants=self._book.tenants)
+        self._metrics = doors.metrics(settings, self._routes, self._book)
         self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=settings.secrets.unprintable)
         self._sampler = Sampler(time.monotonic)
         self._key = MasterKey(key.get_secret_value())
@@ -114,7 +114,7 @@ class App:
             who = verifier(self._settings.identity, self._settings.secrets.token_keys, store)
             await who.start()
             stack.push_async_callback(who.close)
-            self._metrics.watch_keys(age_s=who.keys_age_s)
+            doors.watch_identity(self._metrics, who)
             upstream = doors.upstream(self._settings, self._key)
             await upstream.start()
             stack.push_async_callback(upstream.close)
@@ -144,6 +144,7 @@ class App:
         if caps.most < settings.listen.connections_max:
             self._logs.event("connections_lowered", wished=settings.listen.connections_max, most=caps.most)
         door = self._door(running, store, who, upstream, bodies)
+        stack.push_async_callback(door.close)
         front = doors.front_listener(settings, door, caps=caps, refused=self._finished)
         back = doors.back_listener(settings, ops, refused=self._finished)
         self._metrics.watch_bounds(**doors.readings(front, bodies))

@@ -14,6 +14,7 @@ from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
 from gateway.receipt import Receipt
 from gateway.settings import Settings
+from gateway.traces.tracing import PassedOn, Tracing
 from gateway.turns.gate import OPEN, Gate, Turns
 from gateway.web.body import Bounds
 from gateway.web.connections import Caps
@@ -35,7 +36,31 @@ OPS_CONNECTIONS_MAX, OPS_REQUEST_TIMEOUT_S = 64, 120.0
 def front(settings: Settings, routes: Routes) -> Front:
     """What is settled before anybody asks who calls."""
     rules = settings.listen
-    return Front(Cors(rules.cors_origins), Peers(rules.trusted_proxies), _ascii(clients_document(routes)))
+    openapi = _ascii(clients_document(routes))
+    return Front(Cors(rules.cors_origins), Peers(rules.trusted_proxies), openapi, tracing(settings))
+
+
+def tracing(settings: Settings) -> Tracing:
+    """What becomes of a caller's trace. Raises ValueError for variables `OTEL_*` that make no sense."""
+    rules = settings.traces
+    if not rules.spans:
+        return PassedOn(forward=rules.forward)
+    from gateway.traces.spans import Spans, from_environment  # noqa: PLC0415 - an extra, and slow to import
+
+    return Spans(from_environment(), forward=rules.forward)
+
+
+def metrics(settings: Settings, routes: Routes, book: BudgetBook) -> Metrics:
+    """What every request and the ledger tell Prometheus."""
+    return Metrics(
+        methods=settings.tariff.methods, routes=routes.names, tenants=book.tenants, users=settings.metrics.users
+    )
+
+
+def watch_identity(metrics: Metrics, who: Verifier) -> None:
+    """Show how old keys are, and how well tokens are remembered."""
+    metrics.watch_keys(age_s=who.keys_age_s)
+    metrics.watch_tokens(who)
 
 
 def bounds(settings: Settings) -> Bounds:

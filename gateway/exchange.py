@@ -25,7 +25,8 @@ from gateway.messages import Account, Call, Reply
 from gateway.once import FREE, IdempotencyEnded
 from gateway.pricing.charge import Charge, Outcome, charge
 from gateway.pricing.job import Job
-from gateway.pricing.quote import Quote, quote
+from gateway.pricing.prices import Prices
+from gateway.pricing.quote import Quote
 from gateway.pricing.tariff import Method, Status, Tariff
 from gateway.receipt import Receipt
 from gateway.repeats import Memo, told_again
@@ -36,9 +37,6 @@ from gateway.values import value
 
 # What a verdict names when the account shared by all callers refuses.
 SHARED_ACCOUNT = "shared-account"
-
-# Quotes that are remembered. A job names its method, and a tariff never changes.
-_QUOTES_KEPT = 1_024
 
 
 class Upstream(Protocol):
@@ -149,7 +147,7 @@ class Exchange:
         hold_ceiling: bool = False,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tariff = tariff
+        self._prices = Prices(tariff)
         self._ledger = ledger
         self._settling = settling
         self._upstream = upstream
@@ -158,7 +156,6 @@ class Exchange:
         self._turns = turns
         self._hold_ceiling = hold_ceiling
         self._clock_s = clock_s
-        self._quotes: dict[Job, Quote] = {}
 
     async def serve(self, order: Order, client: Client) -> None:
         """Tell one paid call from end to end.
@@ -216,21 +213,14 @@ class Exchange:
             await reply.close()
 
     def _price(self, order: Order) -> Quote:
-        priced = self._quoted(order.method, order.job)
-        receipt = order.receipt
+        price = self._prices.of(order.method, order.job)
+        priced, receipt = price.quote, order.receipt
+        receipt.items, receipt.size, receipt.saving = price.items, price.size, price.saving or None
         receipt.quoted, receipt.estimated = priced.total, priced.status is Status.ESTIMATED
         receipt.pixels, receipt.steps = priced.measure.pixels, priced.measure.steps
-        receipt.upscaled, receipt.loras = order.job.upscaled, order.job.loras
+        receipt.upscaled, receipt.loras, receipt.model = order.job.upscaled, order.job.loras, order.job.model
         receipt.tariff_version = priced.tariff_version
         return priced
-
-    def _quoted(self, method: Method, job: Job) -> Quote:
-        known = self._quotes.get(job)
-        if known is None:
-            if len(self._quotes) >= _QUOTES_KEPT:
-                self._quotes.clear()
-            known = self._quotes[job] = quote(self._tariff, method, job)
-        return known
 
     def _amount(self, priced: Quote) -> Credits:
         return priced.ceiling if self._hold_ceiling else priced.total
@@ -238,7 +228,7 @@ class Exchange:
     async def _admitted(self, order: Order, priced: Quote, turn: Turn, draw: Draw, client: Client) -> None:
         """Hold, then wait for the turn. Until `draw` knows an answer, the shared account counts the call as its own."""
         receipt, hold_id = order.receipt, HoldId(order.call.request_id)
-        began_s = self._clock_s()
+        receipt.hold_began_s = began_s = self._clock_s()
         async with open_hold(
             self._ledger, self._settling, order.path, self._amount(priced), hold_id=hold_id, once=order.memo.once
         ) as opened:
@@ -285,7 +275,7 @@ class Exchange:
             await reply.close()
 
     async def _forwarded(self, call: Call, receipt: Receipt) -> Reply:
-        began_s = self._clock_s()
+        receipt.upstream_began_s = began_s = self._clock_s()
         try:
             reply = await self._upstream.forward(call)
         finally:
@@ -306,7 +296,7 @@ class Exchange:
                 return replace(reply, body=joined(bytes(seen), rest))
         job_id = job_id_in(bytes(seen))
         if job_id is not None:
-            order.memo.job_id = job_id
+            order.memo.job_id = order.receipt.job_id = job_id
             try:
                 await self._jobs.started(order.path.tenant, job_id)
             except LedgerUnavailable:

@@ -12,6 +12,7 @@ from gateway.units import MILLICREDITS_PER_CREDIT, Credits
 
 Pairs = list[tuple[str, str]]
 
+# A caller's trace goes on too, but never as it came: see `traces`.
 # Names with an underscore in the place of the hyphen are other names, so they are dropped with the rest.
 FORWARDED = frozenset({"accept", "content-type"})
 

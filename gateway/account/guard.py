@@ -154,6 +154,12 @@ class SharedAccount:
         return None if self._belief is None else self._belief.limit
 
     @property
+    def reset_s(self) -> float | None:
+        """Seconds until the plan's period ends, 0 or more; None when not known."""
+        ends_s = None if self._belief is None else self._belief.ends_s
+        return None if ends_s is None else max(0.0, ends_s - self._clock_s())
+
+    @property
     def in_flight(self) -> Credits:
         """What was admitted, may be charged, and is not known to be in the balance. Never negative."""
         return self._drawn + self._unsure.amount

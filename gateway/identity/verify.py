@@ -83,7 +83,12 @@ class _Verified:
 
 
 class Verifier:
-    """Verifies tokens of several issuers. One per process; safe for any number of tasks of one loop."""
+    """Verifies tokens of several issuers. One per process; safe for any number of tasks of one loop.
+
+    Attributes:
+        cache_hits: tokens that were known.
+        cache_misses: tokens that had to be verified, whatever they proved.
+    """
 
     def __init__(
         self,
@@ -112,6 +117,7 @@ class Verifier:
         self._cache_max = cache_max
         self._revocations = revocations
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        self.cache_hits = self.cache_misses = 0
 
     async def start(self) -> None:
         """Fetch every key set and the revocations once and keep them fresh; who is away is no error."""
@@ -139,6 +145,11 @@ class Verifier:
         known = self._revocations is None or self._revocations.is_current()
         return known and all(state is not SetState.NONE for state in self.states().values())
 
+    @property
+    def cached(self) -> int:
+        """How many verified tokens are remembered."""
+        return len(self._verified)
+
     def keys_age_s(self) -> float | None:
         """Seconds since the oldest key set in hand was asked for; None where none was fetched."""
         ages = [issuer.jwks.age_s() for issuer in self._issuers.values() if issuer.jwks is not None]
@@ -160,6 +171,7 @@ class Verifier:
             del self._verified[digest]
             return None
         self._verified.move_to_end(digest)
+        self.cache_hits += 1
         return self._unrevoked(seen)
 
     async def verify(self, token: str) -> Principal:
@@ -176,6 +188,7 @@ class Verifier:
         known = self.verify_cached(token)
         if known is not None:
             return known
+        self.cache_misses += 1
         parsed = preparse(token, require_typ=False)
         issuer = self._issuers.get(parsed.issuer)
         if issuer is None:

@@ -1,4 +1,4 @@
-"""Logs: structlog set-up, and Receipt -> one canonical line per request.
+"""Logs: structlog set-up, and how any event becomes one line.
 
 1. A line is one JSON object in ASCII, its values at most 256 characters; whatever a client sent, it stays one line.
 2. Redaction comes last, over the whole line. A value that is cut is redacted before it is cut.
@@ -26,7 +26,6 @@ import structlog
 from gateway.logs.pipe import LogPipe
 from gateway.logs.plain import VALUE_CHARACTERS_MAX, plainly
 from gateway.logs.redaction import HoldsSecret, Redaction
-from gateway.receipt import Receipt
 from gateway.units import Credits
 
 # A value longer than this is not even searched for secrets: nothing of it is shown.
@@ -49,52 +48,6 @@ _NAMES = {str}
 Event = MutableMapping[str, Any]
 
 
-def canonical(receipt: Receipt) -> dict[str, Any]:
-    """The one line of a request: credits as numbers, durations in ms; what is not known is left out."""
-    facts: dict[str, Any] = {
-        "event": "request",
-        "request_id": receipt.request_id,
-        "tenant": receipt.tenant,
-        "team": receipt.team,
-        "user": receipt.user,
-        "token_id": receipt.token_id,
-        "route": receipt.route,
-        "verb": receipt.verb,
-        "client": receipt.client,
-        "method": receipt.method,
-        "pixels": receipt.pixels,
-        "steps": receipt.steps,
-        "upscaled": receipt.upscaled,
-        "loras": receipt.loras,
-        "quoted": _number(receipt.quoted),
-        "estimated": receipt.estimated if receipt.quoted is not None else None,
-        "tariff_version": receipt.tariff_version,
-        "held": _number(receipt.held),
-        "charged": _number(receipt.charged),
-        "flag": None if receipt.flag is None else str(receipt.flag),  # of any kind of text, the plain one
-        "overrun": _number(receipt.overrun) if receipt.held is not None else None,
-        "drift": _number(receipt.drift),
-        "once": receipt.once,
-        "replayed": receipt.replayed or None,
-        "binding": receipt.binding,
-        "remaining": _number(receipt.remaining),
-        "outcome": receipt.outcome,
-        "reason": receipt.reason,
-        "code": receipt.code,
-        "status": receipt.status,
-        "upstream_status": receipt.upstream_status,
-        "client_gone": receipt.client_gone,
-        "bytes_in": receipt.bytes_in,
-        "bytes_out": receipt.bytes_out,
-        "hold_ms": _ms(receipt.hold_s),
-        "queued_ms": _ms(receipt.queued_s),
-        "upstream_head_ms": _ms(receipt.upstream_head_s),
-        "upstream_ms": _ms(receipt.upstream_s),
-        "total_ms": _ms(receipt.total_s),
-    }
-    return {name: value for name, value in facts.items() if value is not None}
-
-
 def _now() -> str:
     """The time in UTC to the millisecond, as RFC 3339 writes it."""
     seconds, millis = divmod(time.time_ns() // 1_000_000, 1_000)
@@ -104,14 +57,6 @@ def _now() -> str:
 @lru_cache(maxsize=2)
 def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
-
-
-def _number(amount: Credits | None) -> int | float | None:
-    return None if amount is None else amount.as_number()
-
-
-def _ms(duration_s: float | None) -> float | None:
-    return None if duration_s is None else round(duration_s * 1e6) / 1e3
 
 
 class Logs:

@@ -6,6 +6,7 @@ from gateway.units import Credits
 
 ACCOUNT_LEFT = gauge("upstream_account_remaining_credits", "Credits left on the master account, as last answered.")
 ACCOUNT_LIMIT = gauge("upstream_account_limit_credits", "Credits of the master account's plan, as last answered.")
+ACCOUNT_RESET = gauge("upstream_account_reset_seconds", "Seconds until the plan's period ends; absent if never told.")
 ACCOUNT_DRAWN = gauge("upstream_account_in_flight_credits", "Credits of calls that no answered balance holds yet.")
 ACCOUNT_SHUT = gauge("upstream_account_exhausted", "Whether calls are refused for the master account's sake, 0 or 1.")
 PROMISED = gauge("tenants_promised_credits", "Credits all tenants together may spend in 31 days by their own limits.")
@@ -19,7 +20,8 @@ MISMATCH = credits(
 )
 
 ACCOUNT_SERIES: tuple[Series, ...] = (
-    *(ACCOUNT_LEFT, ACCOUNT_LIMIT, ACCOUNT_DRAWN, ACCOUNT_SHUT, PROMISED, OVERSOLD, FOREIGN, WEIGHED, MISMATCH),
+    *(ACCOUNT_LEFT, ACCOUNT_LIMIT, ACCOUNT_RESET, ACCOUNT_DRAWN, ACCOUNT_SHUT),
+    *(PROMISED, OVERSOLD, FOREIGN, WEIGHED, MISMATCH),
 )
 
 
@@ -36,6 +38,7 @@ def account_readings(account: SharedAccount, promised: Credits) -> dict[Series, 
     return {
         ACCOUNT_LEFT: lambda: known(account.remaining),
         ACCOUNT_LIMIT: lambda: known(account.limit),
+        ACCOUNT_RESET: lambda: account.reset_s,
         ACCOUNT_DRAWN: lambda: known(account.in_flight),
         ACCOUNT_SHUT: lambda: account.exhausted,
         PROMISED: promised.as_number,

@@ -8,7 +8,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily, Metric
 
 from gateway import __version__
@@ -27,13 +27,17 @@ from gateway.metrics.series import counter as _counter
 from gateway.metrics.series import credits as _credits
 from gateway.metrics.series import gauge as _gauge
 from gateway.metrics.series import seconds as _seconds
+from gateway.metrics.spenders import SPENDER_SERIES, Spenders
 from gateway.metrics.standings import STANDING_SERIES, Standings
 from gateway.metrics.tallies import OTHER, Closed, Spread, Tally
+from gateway.metrics.tokens import TOKEN_READ, TOKEN_SERIES, TokenCache, token_readings
+from gateway.metrics.writing import Writer
 from gateway.receipt import Receipt
 from gateway.units import Credits, Flag
 
 # Seconds. An image takes from half a second to a minute; a refusal a few milliseconds.
-_LONG_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
+_IMAGE_S = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0)
+_LONG_S = (0.005, 0.025, *_IMAGE_S)
 _SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 # The state of a hold the store had lost, and whose charge was booked all the same.
@@ -71,7 +75,7 @@ REGRESSIONS = _counter("ledger_regressions_total", "Losses found: the store had 
 FAULTS = _counter("metrics_errors_total", "Receipts that could not be counted.")
 LOG_DROPS = _counter("log_lines_dropped_total", "Log lines that could not be written.")
 REQUEST_S = _seconds("request_duration_seconds", "Seconds from arrival to end.", _LONG_S, "method", "outcome")
-UPSTREAM_S = _seconds("upstream_duration_seconds", "Seconds the upstream took.", _LONG_S, "method")
+UPSTREAM_S = _seconds("upstream_duration_seconds", "Seconds the upstream took.", _IMAGE_S, "method")
 QUEUED_S = _seconds("queue_wait_seconds", "Seconds a call waited for its turn; of those that had to.", _LONG_S)
 HOLD_S = _seconds("hold_duration_seconds", "Seconds a hold took.", _SHORT_S)
 OVERHEAD_S = _seconds(
@@ -88,9 +92,14 @@ BUILD = _gauge("build_info", "Always 1; says which version runs.", "version")
 CATALOGUE: tuple[Series, ...] = (
     *(CHARGED, QUOTED, OVERRUN, DRIFT, COMPARED, REQUESTS, REFUSALS, ANSWERS, GONE, LEDGER_ERRORS, SETTLED, STUCK),
     *(SPOOL_FAULTS, MARK_FAULTS, REGRESSIONS, FAULTS, LOG_DROPS, REQUEST_S, UPSTREAM_S, QUEUED_S, HOLD_S, OVERHEAD_S),
+    *SPENDER_SERIES,
     *STANDING_SERIES,
-    *(*ACCOUNT_SERIES, *BOUNDS_SERIES, LEDGER_UP, QUEUED, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE, LOOP_LAG, BUILD),
+    *(*TOKEN_SERIES, *ACCOUNT_SERIES, *BOUNDS_SERIES, LEDGER_UP, QUEUED, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE),
+    *(LOOP_LAG, BUILD),
 )
+
+# Counters that others keep and a scrape reads.
+_READ = (LOG_DROPS, SPOOL_FAULTS, MARK_FAULTS, REFUSED, ENDED, *TOKEN_READ)
 
 
 class Metrics:
@@ -101,10 +110,17 @@ class Metrics:
         routes: the routes' names.
         tenants: configured tenants: the first to be shown under their own names.
         tenants_max: how many tenants are shown apart; all others are `other`.
+        users: show what users were charged, a bounded number of them by name.
     """
 
     def __init__(
-        self, *, methods: Iterable[str], routes: Iterable[str], tenants: Iterable[str] = (), tenants_max: int = 200
+        self,
+        *,
+        methods: Iterable[str],
+        routes: Iterable[str],
+        tenants: Iterable[str] = (),
+        tenants_max: int = 200,
+        users: bool = True,
     ) -> None:
         self._method = Closed(tuple(methods))
         self._route = Closed(tuple(routes))
@@ -115,15 +131,17 @@ class Metrics:
         self._tallies = {
             series: Tally(len(series.labels), per_unit=series.per_unit)
             for series in CATALOGUE
-            if series.kind == "counter" and series not in (LOG_DROPS, SPOOL_FAULTS, MARK_FAULTS, REFUSED, ENDED)
+            if series.kind == "counter" and series not in _READ
         }
         self._spreads = {
             series: Spread(len(series.labels), bounds=series.bounds_s)
             for series in CATALOGUE
             if series.kind == "histogram"
         }
+        self._spenders = Spenders(self._tallies, self._spreads, users=users)
         self._standings = Standings(self.shows)
         self._readings: dict[Series, Reading] = {}
+        self._write = Writer()
         self._registry = CollectorRegistry()
         self._registry.register(Shown(self._families))
 
@@ -212,6 +230,10 @@ class Metrics:
         """Read at every scrape how late the event loop comes."""
         self._readings[LOOP_LAG] = lag_s
 
+    def watch_tokens(self, cache: TokenCache) -> None:
+        """Read at every scrape how well the verified tokens are remembered."""
+        self._readings |= token_readings(cache)
+
     def watch_account(self, account: SharedAccount, *, promised: Credits) -> None:
         """Read the shared account at every scrape, and what is `promised` to all tenants beside it."""
         self._readings |= account_readings(account, promised)
@@ -222,7 +244,7 @@ class Metrics:
 
     def render(self) -> tuple[bytes, str]:
         """The exposition and its content type. Safe in a thread of its own."""
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        return self._write(self._registry.collect()), CONTENT_TYPE_LATEST
 
     # --- one receipt ---------------------------------------------------------------------------------------
 
@@ -254,6 +276,7 @@ class Metrics:
             self._tallies[CHARGED].add(labels, receipt.charged.millicredits)
         if receipt.overrun:
             self._tallies[OVERRUN].add((tenant,), receipt.overrun.millicredits)
+        self._spenders.charged(receipt, tenant, method)
         drift = receipt.drift
         if drift is not None:
             self._tell(drift, method, counted=COMPARED, summed=DRIFT)
@@ -276,9 +299,9 @@ class Metrics:
         if upstream_s is not None:
             self._spreads[UPSTREAM_S].observe((method,), upstream_s)
             if receipt.total_s is not None:
-                self._spreads[OVERHEAD_S].observe(
-                    (), max(0.0, receipt.total_s - upstream_s - (receipt.queued_s or 0.0))
-                )
+                overhead_s = max(0.0, receipt.total_s - upstream_s - (receipt.queued_s or 0.0))
+                self._spreads[OVERHEAD_S].observe((), overhead_s)
+                self._spenders.timed(self._of(receipt), upstream_s, overhead_s)
 
     def _upstream(self, receipt: Receipt) -> None:
         if receipt.upstream_status is not None:

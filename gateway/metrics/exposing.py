@@ -1,9 +1,14 @@
-"""Exposing: series and values -> what prometheus_client writes. Knows nothing of what they mean."""
+"""Exposing: series and values -> metric families. Knows nothing of what they mean.
+
+Samples are made one by one while they are written: ten thousand at once would set off the garbage collector, and all
+requests wait for that.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, Sample
 from prometheus_client.registry import Collector
 
 from gateway.metrics.series import Reading, Series
@@ -24,20 +29,35 @@ class Shown(Collector):
         return self._families()
 
 
+class Samples:
+    """Samples of a series by label values, made when they are asked for; those without a value are left out."""
+
+    def __init__(self, series: Series, values: Iterable[tuple[tuple[str, ...], float | None]]) -> None:
+        self.series = series
+        self._values = values
+
+    def rows(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        """Label values and value of each."""
+        for labels, value in self._values:
+            if value is not None:
+                yield labels, value
+
+    def __iter__(self) -> Iterator[Sample]:
+        for labels, value in self.rows():
+            yield Sample(self.series.name, dict(zip(self.series.labels, labels, strict=True)), value)
+
+
 def summed(series: Series, sums: Iterable[tuple[tuple[str, ...], float]]) -> CounterMetricFamily:
     """A counter and its sums by label values."""
     family = CounterMetricFamily(series.name, series.says, labels=series.labels)
-    for labels, value in sums:
-        family.add_metric(labels, value)
+    family.samples = cast("list[Sample]", Samples(series, sums))
     return family
 
 
 def gauged(series: Series, values: Iterable[tuple[tuple[str, ...], float | None]]) -> GaugeMetricFamily:
     """A gauge and its values by label values; those that are None are left out."""
     family = GaugeMetricFamily(series.name, series.says, labels=series.labels)
-    for labels, value in values:
-        if value is not None:
-            family.add_metric(labels, value)
+    family.samples = cast("list[Sample]", Samples(series, values))
     return family
 
 

@@ -58,9 +58,16 @@ class Standings:
         """Everything as it stands."""
         balances, holds = self._balances, self._holds
         for series, way in _WAYS.items():
-            yield gauged(series, ((labels, way(balance)) for labels, balance in balances.items()))
+            yield gauged(series, _seen(balances, way))
         yield gauged(OPEN, (((tenant,), found.count) for tenant, found in holds.items()))
         yield gauged(OLDEST, (((tenant,), _seconds(found.oldest_ms)) for tenant, found in holds.items()))
+
+
+def _seen(
+    balances: Mapping[tuple[str, str], Balance], way: Callable[[Balance], float | None]
+) -> Iterator[tuple[tuple[str, str], float | None]]:
+    for labels, balance in balances.items():
+        yield labels, way(balance)
 
 
 def _seconds(milliseconds: int | None) -> float | None:

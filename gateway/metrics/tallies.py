@@ -42,9 +42,12 @@ class Tally:
 
     def shown(self) -> list[tuple[Labels, float]]:
         """Every sum as it stands, in units."""
+        return [(labels, amount / self._per_unit) for labels, amount in self.sums().items()]
+
+    def sums(self) -> dict[Labels, int]:
+        """Every sum as it stands, as it was added."""
         with self._lock:
-            sums = list(self._sums.items())
-        return [(labels, amount / self._per_unit) for labels, amount in sums]
+            return self._sums.copy()
 
 
 class _Child:

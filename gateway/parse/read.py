@@ -14,6 +14,7 @@ from gateway.parse.images import ImageRefused, image_size
 from gateway.parse.jsonbody import read_json
 from gateway.parse.limits import Limits
 from gateway.parse.mediatype import Encoding, read_encoding
+from gateway.parse.model import model_in
 from gateway.parse.multipart import read_multipart
 from gateway.parse.names import Names, names_of
 from gateway.pricing.job import Job, Size
@@ -47,7 +48,8 @@ def read_job(method: Method, *, content_type: Sequence[str], query: str, body: S
     names = names_of(tuple(method.parameters))
     if query:
         _refuse_in_query(names, query)
-    return _job(method, _priced(names, _decode(content_type, body)), limits)
+    fields = _decode(content_type, body)
+    return _job(method, _priced(names, fields), limits, model_in(fields))
 
 
 def _decode(content_type: Sequence[str], body: Source) -> Fields:
@@ -83,7 +85,7 @@ def _priced(names: Names, fields: Fields) -> dict[str, Value]:
     return priced
 
 
-def _job(method: Method, priced: dict[str, Value], limits: Limits) -> Job:
+def _job(method: Method, priced: dict[str, Value], limits: Limits, model: str | None) -> Job:
     kinds = method.parameters
     sides: dict[str, int | None] = {}
     steps: int | None = None
@@ -112,6 +114,7 @@ def _job(method: Method, priced: dict[str, Value], limits: Limits) -> Job:
         loras=loras,
         options=frozenset(options),
         image=_image(method.image_parameter, priced, limits.pixels_max),
+        model=model,
     )
 
 

@@ -43,6 +43,17 @@ def cheaper(tariff: Tariff, method: Method, job: Job, remaining: Credits) -> Adv
     return None
 
 
+def upscaling_saves(tariff: Tariff, method: Method, job: Job, quoted: Credits) -> Credits:
+    """By how much less than `quoted` the same picture is priced at half the sides and upscaled; zero when it is not.
+
+    The steps stay as they are. Of quality it says nothing.
+    """
+    halved = _halved(method, job)
+    if halved is None:
+        return Credits.ZERO
+    return max(Credits.ZERO, quoted - quote(tariff, method, halved).total)
+
+
 def _halved(method: Method, job: Job) -> Job | None:
     width, height = job.width or method.width, job.height or method.height
     possible = method.upscale is not None and not job.upscaled and method.basis is Basis.SIZE

@@ -1,6 +1,6 @@
 """Job: what was asked, as far as it changes the price."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.values import value
 
@@ -34,6 +34,8 @@ class Job:
         loras: how many LoRAs are named, 0 to 2.
         options: switched-on options that have a price of their own, such as `refiner`.
         image: pixel size of the uploaded image, read from its header.
+        model: the model it names, in plain letters; None when it names none. It changes no price: jobs that differ in
+            nothing else are the same.
     """
 
     method: str
@@ -44,3 +46,4 @@ class Job:
     loras: int = 0
     options: frozenset[str] = frozenset()
     image: Size | None = None
+    model: str | None = field(default=None, compare=False)

@@ -23,8 +23,8 @@ from gateway.proxy.master_key import MasterKey
 from gateway.proxy.passage import Answer, Passage
 from gateway.proxy.voyage import VOYAGE, Connector, PublicResolver, Voyage
 
-# The fields of a client's request that the upstream may see.
-FORWARDED = frozenset({"accept", "content-type"})
+# The fields of a client's request that the upstream may see, and our own word for its place in a trace.
+FORWARDED = frozenset({"accept", "content-type", "traceparent", "tracestate"})
 
 # Below the idle time of common front ends (60 s and more), so that we close first.
 KEEPALIVE_S = 15.0

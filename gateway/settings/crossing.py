@@ -1,6 +1,7 @@
 """Crossing: bounds that hold across sections and files. Each looks at what it needs and at nothing broken."""
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 
 from gateway.addresses import is_loopback
 from gateway.settings.faults import Trail, nearest
@@ -23,11 +24,20 @@ def crossed(sound: Mapping[Trail, object], tenants: Mapping[str, object] | None)
     yield from _key_outlives_hold(sound)
     if sound.get(("ledger", "durability")) == "replicated" and sound.get(("ledger", "url"), "") is None:
         yield ("ledger", "durability"), "needs ledger.url: the bundled store has no replicas", "local"
+    if sound.get(("traces", "spans")) is True and not _is_installed("opentelemetry.sdk", "opentelemetry.exporter"):
+        yield ("traces", "spans"), "needs the extra otel", "pip install 'dezgo-gateway[otel]'"
     issuers = sound.get(("identity", "issuers"))
     for index, issuer in enumerate(issuers if isinstance(issuers, tuple) else ()):
         if isinstance(issuer, Issuer) and tenants is not None:
             for key, message, hint in _fixed(issuer.claims, tenants):
                 yield ("identity", "issuers", index, "claims", key), message, hint
+
+
+def _is_installed(*packages: str) -> bool:
+    try:
+        return all(find_spec(package) is not None for package in packages)
+    except ModuleNotFoundError:
+        return False
 
 
 def _ports(sound: Mapping[Trail, object]) -> Iterator[Found]:

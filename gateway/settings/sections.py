@@ -289,6 +289,21 @@ class Logs(Rules):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe level.")
 
 
+class Metrics(Rules):
+    """What metrics show."""
+
+    users: bool = Field(default=True, description="Show what users were charged, a bounded number of them by name.")
+
+
+class Traces(Rules):
+    """W3C trace context and OpenTelemetry spans."""
+
+    forward: bool = Field(default=True, description="Pass a caller's traceparent on to the upstream.")
+    spans: bool = Field(
+        default=False, description="Send OpenTelemetry spans; needs the extra otel, and OTEL_* variables say where to."
+    )
+
+
 class GatewayFile(Rules):
     """All of `gateway.yaml`."""
 
@@ -303,3 +318,5 @@ class GatewayFile(Rules):
     answers: Answers = Field(default_factory=Answers, description="Bounds on how answers are taken.")
     shutdown: Shutdown = Field(default_factory=Shutdown, description="The way down.")
     logs: Logs = Field(default_factory=Logs, description="What is logged.")
+    metrics: Metrics = Field(default_factory=Metrics, description="What metrics show.")
+    traces: Traces = Field(default_factory=Traces, description="Trace context and spans.")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
@@ -12,7 +13,8 @@ from aiohttp.http import StreamWriter
 from gateway.documents import replay_fields
 from gateway.errors import Busy, ClientGone, GatewayError
 from gateway.exchange import Standing
-from gateway.headers import passed_back, standing_fields
+from gateway.headers import Pairs, passed_back, standing_fields
+from gateway.jobs import JOB_ID
 from gateway.messages import Flavour, Reply
 from gateway.receipt import Receipt
 from gateway.web.disk import ANSWER_BYTES
@@ -27,6 +29,8 @@ SLOW_S = 0.25
 
 # What is written before a client must have taken some of it.
 _WRITTEN_BYTES = 65_536
+
+_SEED = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 _ID_BYTES, _FETCHED_BYTES = 16, 4_096
 
@@ -202,6 +206,7 @@ class HttpClient:
 
     def _head(self, reply: Reply, standing: Standing | None) -> dict[str, str]:
         fields = passed_back(reply)
+        _note(self._receipt, fields)
         if standing is not None:
             fields += standing_fields(standing.charged, standing.balance, standing.remaining, self._flavour)
         if reply.replayed:
@@ -255,6 +260,15 @@ async def _set_aside(held: list[bytes], rest: AsyncIterator[bytes], share: Share
     except Busy:
         return chunk
     return b""
+
+
+def _note(receipt: Receipt, shown: Pairs) -> None:
+    """What the receipt keeps of an answer's fields: seed and job, where they are what they say."""
+    for name, value in shown:
+        if name == "x-input-seed" and _SEED.fullmatch(value):
+            receipt.seed = value
+        elif name == "x-dezgo-job-id" and JOB_ID.fullmatch(value):
+            receipt.job_id = value
 
 
 def _send_head(writer: StreamWriter) -> None:

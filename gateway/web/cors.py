@@ -13,7 +13,7 @@ Pairs = tuple[tuple[str, str], ...]
 # What a page may send, and what of an answer it may read besides the few fields every page may.
 ALLOWED = (
     *("Authorization", "Content-Type", "X-Dezgo-Key", "X-RapidAPI-Key", "X-RapidAPI-Host"),
-    *("X-Gateway-Max-Credits", "X-Gateway-Dry-Run", "Idempotency-Key"),
+    *("X-Gateway-Max-Credits", "X-Gateway-Dry-Run", "Idempotency-Key", "traceparent", "tracestate"),
 )
 EXPOSED = (
     *("X-Request-Id", "X-Input-Seed", "X-Credits-Cost", "X-RateLimit-Credits-Limit", "X-RateLimit-Credits-Remaining"),

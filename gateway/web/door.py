@@ -9,6 +9,8 @@ from functools import lru_cache, partial
 from aiohttp import web
 
 from gateway.errors import (
+    AboveCeiling,
+    BadParameter,
     BudgetExhausted,
     Busy,
     ClientGone,
@@ -33,6 +35,7 @@ from gateway.pricing.tariff import Method, Tariff
 from gateway.problems import problem_for
 from gateway.receipt import Receipt
 from gateway.repeats import Memo
+from gateway.traces.tracing import Trace
 from gateway.units import Credits
 from gateway.web.account import account_document, budget_document, quote_document
 from gateway.web.answer import HttpClient, document, new_request_id
@@ -66,6 +69,7 @@ class Visit:
     fields: Fields = ()
     speaks_rapidapi: bool = False
     order: Order | None = None
+    trace: Trace | None = None
 
 
 class Door:
@@ -136,11 +140,18 @@ class Door:
         finally:
             receipt.total_s = time.monotonic() - receipt.started_s
             self._finished(receipt)
+            if visit.trace is not None:
+                visit.trace.ended(receipt)
+
+    async def close(self) -> None:
+        """Let go of what requests have left behind, once none is under way."""
+        await self._front.tracing.close()
 
     async def _visited(self, visit: Visit) -> web.StreamResponse:
         request = visit.request
         refuse_unclear(request)
         visit.fields = tuple([(name.lower(), value) for name, value in request.headers.items()])
+        self._place(visit)
         visit.receipt.client = self._front.address(request, visit.fields)
         preflight = self._front.preflight(request, visit.fields, self._routes)
         if preflight is not None:
@@ -150,6 +161,12 @@ class Door:
         visit.receipt.route = route.name
         refuse_expectation(request)
         return await self._ways[route.kind](visit, route, query)
+
+    def _place(self, visit: Visit) -> None:
+        """Find the request's place in its caller's trace, or begin one where spans are told."""
+        trace = visit.trace = self._front.tracing.begin(visit.fields)
+        if trace is not None:
+            visit.receipt.trace_id, visit.receipt.span_id = trace.trace_id, trace.span_id
 
     async def _paid(self, visit: Visit, route: Route, query: str) -> web.StreamResponse:
         """A paid call, its dry run, or its quote: all three read the real body in the same way."""
@@ -196,7 +213,10 @@ class Door:
         return job
 
     def _call(self, visit: Visit, path: str, query: str, body: bytes | Spooled) -> Call:
-        return Call(visit.receipt.request_id, visit.request.method, path, query, forwardable(visit.fields), body)
+        fields = forwardable(visit.fields)
+        if visit.trace is not None:
+            fields += visit.trace.fields
+        return Call(visit.receipt.request_id, visit.request.method, path, query, fields, body)
 
     async def _verdict(self, visit: Visit, order: Order) -> web.StreamResponse:
         verdict = await self._exchange.verdict(order)
@@ -274,7 +294,7 @@ class Door:
             return begun
         advice = None
         if isinstance(error, BudgetExhausted) and visit.order is not None:
-            receipt.binding, receipt.remaining = error.budget, error.remaining
+            receipt.binding, receipt.remaining, receipt.reset_s = error.budget, error.remaining, error.reset_s
             advice = self._advice(visit.order, error.remaining)
         problem = problem_for(
             error,
@@ -312,4 +332,8 @@ def _blame(receipt: Receipt, error: Exception) -> None:
     receipt.client_gone = receipt.client_gone or isinstance(error, ClientGone)
     code = getattr(error, "code", None)
     receipt.code = code if isinstance(code, str) else receipt.code
+    if isinstance(error, BadParameter):
+        receipt.parameter = error.parameter
+    elif isinstance(error, AboveCeiling):
+        receipt.ceiling, receipt.code = error.ceiling, error.source
     receipt.outcome = "failed" if receipt.upstream_head_s is not None or receipt.reason == "internal" else "refused"

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from gateway.messages import Fields
+from gateway.traces.tracing import Tracing
 from gateway.web.cors import Cors
 from gateway.web.peers import Peers
 from gateway.web.routes import Routes
@@ -15,12 +16,14 @@ class Front:
         cors: which pages may call.
         peers: which proxies are believed.
         openapi: the description of the clients' listener, ready to be sent.
+        tracing: gives requests their place in a trace.
     """
 
-    def __init__(self, cors: Cors, peers: Peers, openapi: bytes) -> None:
+    def __init__(self, cors: Cors, peers: Peers, openapi: bytes, tracing: Tracing) -> None:
         self._cors = cors
         self._peers = peers
         self.openapi = openapi
+        self.tracing = tracing
 
     def answer_fields(self, request: web.BaseRequest) -> tuple[tuple[str, str], ...]:
         """Fields of every answer to `request`."""

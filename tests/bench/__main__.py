@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.bench.overload.measure import sound as overload_kept
 from tests.bench.overload.scenes import SCENES
 from tests.bench.proxy.measure import measure
 from tests.bench.restarts.rolling import restarts
+from tests.bench.scraping import scrape
 from tests.bench.start import start
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
@@ -35,25 +37,21 @@ def main() -> int:
     killing.add_argument("--workers", type=int, default=12)
     killing.add_argument("--fsync", choices=("everysec", "always"), default="always")
     killing.add_argument("--directory", type=Path, default=None, help="empty, to look at afterwards")
-    killing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     looking = benches.add_parser("windows", help="look at every hour of every zone, in every kind of window")
     looking.add_argument("--zones", type=int, default=None, help="only the first of those that differ")
     looking.add_argument("--kinds", nargs="*", choices=[*Every], default=[], help="of window; all unless given")
     looking.add_argument("--processes", type=int, default=2)
-    looking.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     comparing = benches.add_parser("proxy", help="the gateway beside a bare proxy of the same framework")
     comparing.add_argument("--rounds", type=int, default=3)
     comparing.add_argument("--seconds", type=int, default=4, help="of load per round and server")
     comparing.add_argument("--connections", type=int, default=64)
     comparing.add_argument("--memory-s", type=int, default=20, help="seconds of large answers for looking at memory")
-    comparing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     failing = benches.add_parser("failover", help="kill the primary of a replicated store and count what is lost")
     failing.add_argument("--rounds", type=int, default=10)
     failing.add_argument("--seed", type=int, default=None, help="of the plan; a fresh one unless given")
     failing.add_argument("--how", choices=HOWS, default="kill")
     failing.add_argument("--durability", choices=DURABILITIES, default="local")
     failing.add_argument("--program", default=None, help="a server program; the bundled one unless given")
-    failing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     keeping = benches.add_parser("ledger", help="many clients over a line that loses answers, each answer checked")
     keeping.add_argument("--ops", type=int, default=500_000, help="calls of the ledger")
     keeping.add_argument("--lost", type=float, default=5.0, metavar="PERCENT", help="of the store's replies")
@@ -61,27 +59,31 @@ def main() -> int:
     keeping.add_argument("--seed", type=int, default=None, help="of what is asked and lost; a fresh one unless given")
     keeping.add_argument("--store", default="valkey", metavar="valkey|redis|URL")
     keeping.add_argument("--processes", type=int, default=2, help="of clients")
-    keeping.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     pressing = benches.add_parser("overload", help="slow and greedy clients beside honest ones")
     pressing.add_argument("scenes", nargs="*", choices=[[], *(scene.name for scene in SCENES)], help="all unless given")
-    pressing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     rolling = benches.add_parser("restarts", help="restart two gateways in turn under load and count failed calls")
     rolling.add_argument("--restarts", type=int, default=20)
     rolling.add_argument("--clients", type=int, default=16)
     rolling.add_argument("--lame-duck-s", type=float, default=1.0)
     rolling.add_argument("--seed", type=int, default=None, help="of what is asked; a fresh one unless given")
-    rolling.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     starting = benches.add_parser("start", help="from a gateway's start until it is ready, step by step")
     starting.add_argument("--runs", type=int, default=9)
-    starting.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    seeing = benches.add_parser("scrape", help="an exposition in which every cap is reached")
+    seeing.add_argument("--rounds", type=int, default=20)
+    for name in benches.choices.values():
+        name.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
     runs = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
-    return (runs | {"overload": _overload, "restarts": _restarts, "start": _start})[said.bench](said)
+    return (runs | {"overload": _overload, "restarts": _restarts, "start": _start, "scrape": _scrape})[said.bench](said)
 
 
 def _overload(said: argparse.Namespace) -> int:
     figures = asyncio.run(overload(said.scenes))
     return _shown(said, figures, sound=overload_kept(figures))
+
+
+def _scrape(said: argparse.Namespace) -> int:
+    return _shown(said, asdict(asyncio.run(scrape(said.rounds))), sound=True)
 
 
 def _proxy(said: argparse.Namespace) -> int:

@@ -7,10 +7,12 @@ import pytest
 from pydantic import BaseModel
 
 from gateway import __version__
+from gateway.logs.canonical import canonical
 from gateway.metrics.counting import CATALOGUE
 from gateway.problems import error_rows
 from gateway.settings.sections import GatewayFile
 from tests.house.source import ROOT
+from tests.unit.logs.test_lines import full_receipt
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -51,6 +53,12 @@ def test_the_error_table_is_the_codes_own() -> None:
 def test_the_metrics_table_is_the_codes_own() -> None:
     said = {row[0]: (row[1], row[3]) for row in rows("Operations") if row[0].startswith("dezgo_gateway_")}
     assert said == {series.name: (series.kind, series.says) for series in CATALOGUE}
+
+
+def test_the_log_lines_fields_are_documented_in_their_order() -> None:
+    text = (ROOT / "docs" / "log-line.md").read_text("utf-8")
+    said = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
+    assert said == ["ts", "level", *canonical(full_receipt()), "left_out"]
 
 
 def leaves(model: type[BaseModel], trail: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

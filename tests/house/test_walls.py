@@ -20,7 +20,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         *("gateway.jobs", "gateway.revocations", "gateway.account", "gateway.replies", "gateway.documents"),
         "gateway.turns",
     ),
-    ("gateway.parse", "gateway.identity", "gateway.headers", "gateway.problems", "gateway.metrics", "gateway.logs"),
+    (
+        *("gateway.parse", "gateway.identity", "gateway.headers", "gateway.problems"),
+        *("gateway.metrics", "gateway.logs", "gateway.traces"),
+    ),
     ("gateway.repeats",),
     ("gateway.exchange", "gateway.failpoints"),
     ("gateway.web", "gateway.proxy", "gateway.settings"),
@@ -130,10 +133,24 @@ def test_each_foreign_library_has_one_room() -> None:
         "yaml": {"gateway.settings"},
         "typer": {"gateway.cli", "gateway.cli_books", "gateway.cli_tokens", "gateway.cli_ends"},
         "cryptography": {"gateway.identity"},
+        "opentelemetry": {"gateway.traces"},
     }
     for path in files():
         for library in third_party(path) & set(allowed):
             assert room(module(path)) in allowed[library], f"{module(path)} imports {library}"
+
+
+def test_one_file_knows_opentelemetry_and_nobody_imports_it_at_start() -> None:
+    assert [module(path) for path in files() if "opentelemetry" in third_party(path)] == ["gateway.traces.spans"]
+    at_start = {name for path in files() for node in tree(path).body for name in _imported(node)}
+    assert "gateway.traces.tracing" in at_start
+    assert "gateway.traces.spans" not in at_start
+
+
+def _imported(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ImportFrom):
+        return {node.module or ""}
+    return {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
 
 
 def test_only_the_doors_speak_http() -> None:

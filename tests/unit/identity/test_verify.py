@@ -319,3 +319,14 @@ async def test_configured_keys_need_no_provider_and_states_tell_which_issuer_has
     assert judge.states() == {ISSUER: SetState.STALE, OTHER: SetState.NONE}
     assert verifier().states() == {ISSUER: SetState.FRESH, OTHER: SetState.FRESH}
     assert await code(minted(signer("rsa"), OTHER), judge) == "identity_unavailable"
+
+
+async def test_what_is_remembered_is_counted_as_known_or_verified() -> None:
+    judge = verifier()
+    assert (judge.cache_hits, judge.cache_misses, judge.cached) == (0, 0, 0)
+    assert judge.verify_cached(token()) is None
+    await judge.verify(token())
+    await judge.verify(token())
+    assert judge.verify_cached(token()) is not None
+    assert await code("no token at all", judge) == "jwt_form"
+    assert (judge.cache_hits, judge.cache_misses, judge.cached) == (2, 2, 1)

@@ -14,8 +14,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.logs.lines import LineWriter, Logs, canonical, configure_logging
-from gateway.logs.plain import VALUE_CHARACTERS_MAX
+from gateway.logs.canonical import canonical
+from gateway.logs.lines import LineWriter, Logs, configure_logging
+from gateway.logs.plain import VALUE_CHARACTERS_MAX, plainly
 from gateway.logs.redaction import Redaction
 from gateway.receipt import Receipt
 from gateway.units import Credits
@@ -92,16 +93,31 @@ def test_what_is_not_known_is_left_out_and_what_is_zero_is_not() -> None:
 
 def test_every_fact_of_a_receipt_has_its_place() -> None:
     kept = {field.name.removesuffix("_s") for field in fields(Receipt)}
-    shown = {name.removesuffix("_ms") for name in canonical(replace(RECEIPT, **_filled()))}
-    assert kept - shown == {"started", "hold_id"}
+    shown = {name.removesuffix("_ms").removesuffix("_s") for name in canonical(full_receipt())}
+    assert kept - shown == {"started", "hold_began", "upstream_began"}
+    assert shown - kept == {"event", "overrun", "drift"}
+
+
+def full_receipt() -> Receipt:
+    """A receipt in which everything is known."""
+    return replace(RECEIPT, **_filled())
+
+
+def test_a_line_with_everything_in_it_is_whole_and_written_the_short_way() -> None:
+    found = canonical(full_receipt())
+    assert plainly(found) is not None
+    said = json.loads(line_of({**found, "level": "info", "left_out": 3}))
+    assert set(said) == {"ts", "level", "left_out", *found}
 
 
 def _filled() -> dict[str, Any]:
-    amounts = {"remaining": Credits.ZERO}
+    amounts = {"remaining": Credits.ZERO, "saving": Credits.whole(150), "ceiling": Credits.ZERO, "reset_s": 0}
+    amounts |= {"items": "image:181", "size": "1024x1024", "model": "sdxl_1024px", "hold_id": "4f2a"}
+    ids = {"trace_id": "0" * 31 + "1", "span_id": "0" * 15 + "1", "job_id": "5f0c", "seed": "7", "parameter": "steps"}
     durations = dict.fromkeys(("hold_s", "queued_s", "upstream_head_s", "upstream_s"), 0.1)
     repeat = {"once": "0123456789ab", "replayed": True}
     known = {"upscaled": False, "loras": 0, "binding": "tenant/day", "code": "timeout", "client": "::1"}
-    return {**amounts, **durations, **repeat, **known}
+    return {**amounts, **ids, **durations, **repeat, **known}
 
 
 def test_lines_are_written_in_order_with_time_and_level(logs: Logs, stream: io.BytesIO) -> None:

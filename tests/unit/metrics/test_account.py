@@ -23,6 +23,7 @@ def test_the_master_account_is_shown_as_it_is_known_and_not_before() -> None:
     found = samples(shown)
     assert found["upstream_account_remaining_credits", ()] == 7_500
     assert found["upstream_account_limit_credits", ()] == 20_000
+    assert found["upstream_account_reset_seconds", ()] == 60
     assert found["upstream_account_in_flight_credits", ()] == 0
     assert found["upstream_account_exhausted", ()] == 1
     assert found["tenants_promised_credits", ()] == 30_000

@@ -265,15 +265,24 @@ def test_a_closed_set_lets_in_only_what_it_has_room_for() -> None:
     assert closed(None, absent="-") == "-"
 
 
+class Remembered:
+    """A cache of tokens."""
+
+    cache_hits, cache_misses, cached = 7, 2, 1
+
+
 # --- the exposition -----------------------------------------------------------------------------------------
 
 
 def full() -> Metrics:
     """Metrics with at least one sample of every series."""
     shown = metrics()
-    shown.record(replace(SERVED, charged=Credits.whole(25)))
+    shown.record(replace(SERVED, charged=Credits.whole(25), saving=Credits.whole(3)))
+    shown.watch_tokens(Remembered())
     shown.account(Compared("upscale", Credits(5_000), news=False))
-    (account := shared_account()).free_call().answered(Account(Credits.whole(1), Credits.whole(2)), Outcome.SUCCEEDED)
+    (account := shared_account()).free_call().answered(
+        Account(Credits.whole(1), Credits.whole(2), 60), Outcome.SUCCEEDED
+    )
     shown.watch_account(account, promised=Credits.whole(3))
     shown.record(replace(REFUSED, reason="ledger_unavailable", code="oom", queued_s=0.2))
     shown.settled(Settlement(HoldId("4f2a"), State.EXPIRED, Credits.whole(19), Flag.UNCERTAIN, applied=True))

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.messages import Flavour
-from gateway.settings import SecretRef
+from gateway.settings import SecretRef, crossing
+from tests.tools import need_package
 from tests.unit.settings.files import ENVIRON, GATEWAY, changed, faults, load, marked, only_fault, write
 
 ISSUER_KEY = "        - kid: local\n"
@@ -279,3 +280,16 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     settings = load(write(tmp_path))
     with pytest.raises(ValueError, match="frozen"):
         settings.listen.port = 1
+
+
+def test_spans_without_their_extra_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_package("opentelemetry")
+    wanted = write(tmp_path, gateway=GATEWAY + "traces:\n  spans: true\n")
+    assert load(wanted).traces.spans
+    monkeypatch.setattr(crossing, "find_spec", lambda _: None)
+    fault = only_fault(wanted)
+    assert (fault.where, fault.message) == ("traces.spans", "needs the extra otel")
+    assert "dezgo-gateway[otel]" in fault.hint
+    assert not load(write(tmp_path)).traces.spans
