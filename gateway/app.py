@@ -13,32 +13,27 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from gateway import doors
-from gateway.account.findings import Compared, Exhausted, Finding, Foreign, Recovered
 from gateway.account.guard import SharedAccount
 from gateway.build import budget_book, redis_ledger, verifier
-from gateway.errors import LedgerUnavailable
 from gateway.exchange import Exchange
 from gateway.failpoints import Failpoints
 from gateway.identity.verify import Verifier
 from gateway.jobs import StoredJobs
 from gateway.ledger.checks import refuse_unsafe
-from gateway.ledger.contract import Settlement, State
-from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
+from gateway.ledger.embedded import EmbeddedStore
 from gateway.ledger.marks import Marks, kept_marks
-from gateway.ledger.recovery import Recovered as Whole
-from gateway.ledger.recovery import Recovery, Regressed
+from gateway.ledger.recovery import Recovery
 from gateway.ledger.redis import RedisLedger, sweep_forever
+from gateway.ledger.reviving import revive_forever
 from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
 from gateway.ledger.store import Store
-from gateway.logs.lines import Logs, canonical
-from gateway.logs.sampling import Sampler
+from gateway.logs.lines import Logs
 from gateway.messages import Flavour
 from gateway.metrics.counting import Metrics
 from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
-from gateway.receipt import Receipt
 from gateway.settings import SecretError, Settings
 from gateway.settings.changes import SecretFile
 from gateway.web.body import InFlight
@@ -46,6 +41,7 @@ from gateway.web.door import Door
 from gateway.web.ops import Ops
 from gateway.web.routes import Routes
 from gateway.web.server import Listener, refuse_unfit_parser
+from gateway.witness import Witness
 
 SWEEP_EVERY_S = 5.0
 PROBE_EVERY_S = 1.0
@@ -95,13 +91,13 @@ class App:
         self._book = budget_book(settings.tenants)
         self._metrics = Metrics(methods=settings.tariff.methods, routes=self._routes.names, tenants=self._book.tenants)
         self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=settings.secrets.unprintable)
-        self._sampler = Sampler(time.monotonic)
+        self._witness = Witness(self._metrics, self._logs)
         self._key = MasterKey(key.get_secret_value())
         self._embedded: EmbeddedStore | None = None
         self._failpoints = Failpoints(settings.failpoints)
         rules = settings.upstream
         self._account = SharedAccount(
-            floor=rules.floor_credits, exhausted_s=rules.exhausted_s, found=self._found, clock_s=time.monotonic
+            floor=rules.floor_credits, exhausted_s=rules.exhausted_s, found=self._witness.found, clock_s=time.monotonic
         )
         self._metrics.watch_account(self._account, promised=self._book.promised)
 
@@ -126,7 +122,8 @@ class App:
             ledger = redis_ledger(self._settings, store, self._book, marks)
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
-            stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
+            reviving = revive_forever(store, self._embedded, every_s=PROBE_EVERY_S, failed=self._witness.ledger_failed)
+            stack.push_async_callback(_ended, asyncio.create_task(reviving))
             settler = await self._settler(stack, ledger, marks)
             who = verifier(self._settings.identity, self._settings.secrets.token_keys, store)
             await who.start()
@@ -191,13 +188,18 @@ class App:
             bounds=doors.bounds(settings),
             in_flight=InFlight(settings.bodies.in_flight_bytes_max),
             front=doors.front(settings, self._routes),
-            finished=self._finished,
-            broken=self._broken,
+            finished=self._witness.finished,
+            broken=self._witness.broken,
         )
 
     def _listener(self, handler: Door | Ops, host: str, port: int, drain_s: float) -> Listener:
         return Listener(
-            handler, host=host, port=port, idle_timeout_s=IDLE_TIMEOUT_S, drain_s=drain_s, refused=self._finished
+            handler,
+            host=host,
+            port=port,
+            idle_timeout_s=IDLE_TIMEOUT_S,
+            drain_s=drain_s,
+            refused=self._witness.finished,
         )
 
     async def _store(self, stack: AsyncExitStack) -> Store:
@@ -214,7 +216,7 @@ class App:
             deadline_s=rules.deadline_s,
             replicas=rules.replicas if rules.durability == "replicated" else 0,
             ca_file=rules.ca_file,
-            told=self._store_changed,
+            told=self._witness.store_changed,
         )
         self._metrics.watch_store(up=lambda: store.trouble is None)
         stack.push_async_callback(store.close)
@@ -227,10 +229,12 @@ class App:
         await spool.start()
         self._failpoints.arm(ledger=ledger, spool=spool)
         stack.push_async_callback(spool.close)
-        recovery = Recovery(ledger, found=self._loss, settled=self._settled)
+        recovery = Recovery(ledger, found=self._witness.loss, settled=self._witness.settled)
         ledger.watch(recovery.doubted)
         stack.push_async_callback(recovery.close)
-        settler = Settler(ledger, spool=spool, settled=self._settled, booked=recovery.booked, stuck=self._stuck)
+        settler = Settler(
+            ledger, spool=spool, settled=self._witness.settled, booked=recovery.booked, stuck=self._witness.stuck
+        )
         stack.push_async_callback(settler.drain, self._settings.shutdown.drain_s)
         stack.push_async_callback(_ended, asyncio.create_task(settler.replay_forever(every_s=REPLAY_EVERY_S)))
         self._metrics.watch(
@@ -266,19 +270,7 @@ class App:
         self._logs.event("master_key_unusable", problem=error.message, hint=error.hint)
 
     async def _sweep(self, ledger: RedisLedger) -> None:
-        await sweep_forever(ledger, every_s=SWEEP_EVERY_S, failed=self._ledger_failed)
-
-    async def _keep_store(self, store: Store) -> None:
-        """Start the bundled store again when it has died with the process that had started it."""
-        while True:
-            await asyncio.sleep(PROBE_EVERY_S)
-            try:
-                await store.call("PING")
-            except LedgerUnavailable as error:
-                self._ledger_failed(error)
-                if self._embedded is not None and error.code == "connection":
-                    with contextlib.suppress(OSError, EmbeddedStoreError):
-                        await self._embedded.start()
+        await sweep_forever(ledger, every_s=SWEEP_EVERY_S, failed=self._witness.ledger_failed)
 
     async def _look_at_account(self, upstream: Upstream) -> None:
         """Ask for the balance of an exhausted account: nobody's call would find it filled again above the floor."""
@@ -289,58 +281,6 @@ class App:
                 remaining = await balance_told_by(upstream)
                 if remaining is not None:
                     self._account.looked(ticket, remaining)
-
-    def _found(self, finding: Finding) -> None:
-        """Count what was found of the shared account, and say it where it is a change."""
-        self._metrics.account(finding)
-        match finding:
-            case Exhausted(by, remaining):
-                self._logs.event("upstream_account_exhausted", by=by, remaining=remaining)
-            case Recovered(remaining):
-                self._logs.event("upstream_account_recovered", remaining=remaining)
-            case Foreign(credits, True):
-                self._logs.event("upstream_account_foreign_use", credits=credits)
-            case Compared(method, difference, True):
-                self._logs.event("upstream_balance_mismatch", method=method, difference=difference)
-
-    def _store_changed(self, trouble: str | None) -> None:
-        if trouble is None:
-            self._logs.event("ledger_available")
-        else:
-            self._logs.event("ledger_unavailable", code=trouble)
-
-    def _ledger_failed(self, error: LedgerUnavailable) -> None:
-        self._metrics.ledger_error(error.code)
-
-    def _settled(self, settlement: Settlement) -> None:
-        self._metrics.settled(settlement)
-        if settlement.state is State.UNKNOWN:
-            # Nobody remembers the hold. What the call was charged stands in the request's own line, under this id.
-            self._logs.event("settle_unknown", hold_id=settlement.hold_id)
-        elif settlement.applied and settlement.recovered:
-            self._logs.event("settle_recovered", hold_id=settlement.hold_id, charged=settlement.charged)
-
-    def _loss(self, finding: Regressed | Whole) -> None:
-        if isinstance(finding, Regressed):
-            self._metrics.regressed()
-            self._logs.event("ledger_regressed", tenant=finding.tenant, before=finding.before)
-        else:
-            self._logs.event("ledger_recovered", tenant=finding.tenant, booked_again=finding.again, by=finding.by)
-
-    def _stuck(self, hold_id: str) -> None:
-        self._metrics.stuck()
-        self._logs.event("settle_given_up", hold_id=hold_id)
-
-    # --- what every request leaves behind ------------------------------------------------------------------
-
-    def _finished(self, receipt: Receipt) -> None:
-        self._metrics.record(receipt)
-        if self._sampler.takes(receipt):
-            left_out = self._sampler.left_out(receipt.reason)
-            self._logs.line(canonical(receipt) | ({"left_out": left_out} if left_out else {}))
-
-    def _broken(self, receipt: Receipt, error: BaseException) -> None:
-        self._logs.broken(error, request_id=receipt.request_id)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("gateway.repeats",),
     ("gateway.exchange", "gateway.failpoints"),
     ("gateway.web", "gateway.proxy", "gateway.settings"),
-    ("gateway.build", "gateway.doors"),
+    ("gateway.build", "gateway.doors", "gateway.witness"),
     ("gateway.app",),
     ("gateway.commands",),
     ("gateway.cli_ends",),
