@@ -6,8 +6,9 @@ running ones end and their holds are booked, and the store goes last.
 
 import asyncio
 import contextlib
+import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TextIO
@@ -34,6 +35,7 @@ from gateway.metrics.counting import Metrics
 from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
+from gateway.seat import Seat
 from gateway.settings import SecretError, Settings
 from gateway.settings.changes import SecretFile
 from gateway.web.body import InFlight
@@ -80,18 +82,25 @@ class App:
     Args:
         settings: checked and with its secrets.
         log_stream: where log lines go.
+        seat: of a worker among others; None for a gateway that is one process.
     """
 
-    def __init__(self, settings: Settings, *, log_stream: TextIO) -> None:
+    def __init__(self, settings: Settings, *, log_stream: TextIO, seat: Seat | None = None) -> None:
         key = settings.secrets.upstream_key
         if key is None:
             raise ValueError("a gateway needs its master key")
         self._settings = settings
+        self._seat = seat
         self._routes = Routes(settings.tariff)
         self._book = budget_book(settings.tenants)
         self._metrics = Metrics(methods=settings.tariff.methods, routes=self._routes.names, tenants=self._book.tenants)
-        self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=settings.secrets.unprintable)
-        self._witness = Witness(self._metrics, self._logs)
+        self._logs = Logs(
+            level=settings.logs.level,
+            stream=log_stream,
+            secrets=settings.secrets.unprintable,
+            turn=None if seat is None else seat.turn,
+        )
+        self._witness = Witness(self._metrics, self._logs, alone=seat is None)
         self._key = MasterKey(key.get_secret_value())
         self._embedded: EmbeddedStore | None = None
         self._failpoints = Failpoints(settings.failpoints)
@@ -114,6 +123,8 @@ class App:
         async with AsyncExitStack() as stack:
             self._logs.start()
             stack.callback(self._logs.stop)
+            if self._seat is not None:
+                await stack.enter_async_context(self._seat.telling(self._metrics))
             self._watch_key(stack)
             if self._settings.failpoints:
                 self._logs.event("failpoints_armed", names=sorted(self._settings.failpoints))
@@ -142,28 +153,28 @@ class App:
     async def _open_doors(
         self, stack: AsyncExitStack, running: Running, store: Store, who: Verifier, upstream: Upstream
     ) -> None:
-        settings = self._settings
-        ops = doors.ops(
-            settings,
-            ledger=running.ledger,
-            book=self._book,
-            metrics=self._metrics,
-            who=who,
-            draining=lambda: running.draining,
-        )
+        settings, seat = self._settings, self._seat
+        if seat is None:
+            ops = doors.ops(
+                *(settings, running.ledger, self._book, self._metrics),
+                lacks=lambda: ["draining"] * running.draining + ["identity"] * (not who.ready),
+            )
+            back = self._listener(ops, settings.ops.host, settings.ops.port, 1.0)
+            await back.start()
+            stack.push_async_callback(back.stop)
+            running.ops_port = back.port
         front = self._listener(
-            self._door(running, store, who, upstream),
-            settings.listen.host,
-            settings.listen.port,
+            *(self._door(running, store, who, upstream), settings.listen.host, settings.listen.port),
             settings.shutdown.drain_s,
+            () if seat is None else seat.sockets,
         )
-        back = self._listener(ops, settings.ops.host, settings.ops.port, 1.0)
-        await back.start()
-        stack.push_async_callback(back.stop)
         await front.start()
         stack.push_async_callback(front.stop)
         stack.callback(running.drain)
-        running.port, running.ops_port = front.port, back.port
+        running.port = front.port
+        if seat is not None:
+            seat.serving(lacks=lambda: ["identity"] * (not who.ready))
+            stack.callback(seat.leaving)
 
     def _door(self, running: Running, store: Store, who: Verifier, upstream: Upstream) -> Door:
         settings = self._settings
@@ -192,7 +203,9 @@ class App:
             broken=self._witness.broken,
         )
 
-    def _listener(self, handler: Door | Ops, host: str, port: int, drain_s: float) -> Listener:
+    def _listener(
+        self, handler: Door | Ops, host: str, port: int, drain_s: float, sockets: Sequence[socket.socket] = ()
+    ) -> Listener:
         return Listener(
             handler,
             host=host,
@@ -200,17 +213,20 @@ class App:
             idle_timeout_s=IDLE_TIMEOUT_S,
             drain_s=drain_s,
             refused=self._witness.finished,
+            sockets=sockets,
         )
 
     async def _store(self, stack: AsyncExitStack) -> Store:
         rules = self._settings.ledger
         url = self._settings.secrets.ledger_url
-        if url is None:
+        if url is not None:
+            found = url.get_secret_value()
+        elif self._seat is not None:
+            found = self._seat.store_url
+        else:
             self._embedded = EmbeddedStore(rules.data_dir / "store", fsync=rules.fsync)
             found = await self._embedded.start()
             stack.push_async_callback(self._embedded.stop)
-        else:
-            found = url.get_secret_value()
         store = Store(
             found,
             deadline_s=rules.deadline_s,

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable
 
 from gateway.errors import LedgerUnavailable
-from gateway.identity.verify import Verifier
 from gateway.ledger.budget import BudgetBook
 from gateway.ledger.redis import RedisLedger
 from gateway.metrics.counting import Metrics
 from gateway.metrics.refreshing import refresh
+from gateway.metrics.totals import Totals
 from gateway.parse.limits import Limits
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
@@ -58,23 +58,21 @@ def upstream(settings: Settings, key: MasterKey) -> Upstream:
 
 def ops(
     settings: Settings,
-    *,
     ledger: RedisLedger,
     book: BudgetBook,
-    metrics: Metrics,
-    who: Verifier,
-    draining: Callable[[], bool],
+    metrics: Metrics | Totals,
+    *,
+    lacks: Callable[[], list[str]],
+    workers: Callable[[], tuple[int, int]] | None = None,
 ) -> Ops:
-    """What operators ask."""
+    """What operators ask. `lacks` says what keeps the gateway from being ready, besides its ledger."""
     token = settings.secrets.ops_token
 
     async def refreshed() -> None:
         await refresh(ledger, book, metrics)
 
     async def readiness() -> list[str]:
-        missing = ["draining"] if draining() else []
-        if not who.ready:
-            missing.append("identity")
+        missing = lacks()
         try:
             await ledger.register()
         except LedgerUnavailable:
@@ -87,6 +85,7 @@ def ops(
         readiness=readiness,
         openapi=_ascii(operators_document()),
         opens=None if token is None else opened_by(token.get_secret_value()),
+        workers=workers,
     )
 
 

@@ -40,9 +40,12 @@ class Tally:
 
     def shown(self) -> list[tuple[Labels, float]]:
         """Every sum as it stands, in units."""
+        return [(labels, amount / self._per_unit) for labels, amount in self.sums().items()]
+
+    def sums(self) -> dict[Labels, int]:
+        """Every sum as it stands, as it was added."""
         with self._lock:
-            sums = list(self._sums.items())
-        return [(labels, amount / self._per_unit) for labels, amount in sums]
+            return self._sums.copy()
 
 
 class _Child:
@@ -81,15 +84,21 @@ class Spread:
 
     def shown(self) -> list[tuple[Labels, list[tuple[str, float]], float]]:
         """Every distribution: labels, (upper bound, how many at or below it) in order, and the sum of all values."""
-        with self._lock:
-            kept = [(labels, child.counts.copy(), child.total) for labels, child in self._children.items()]
-        return [(labels, list(self._cumulated(counts)), total) for labels, counts, total in kept]
+        kept = self.distributions().items()
+        return [(labels, list(cumulated(self._bounds, counts)), total) for labels, (counts, total) in kept]
 
-    def _cumulated(self, counts: list[int]) -> Iterator[tuple[str, float]]:
-        below = 0
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
-            below += count
-            yield bound, below
+    def distributions(self) -> dict[Labels, tuple[tuple[int, ...], float]]:
+        """Every distribution: how many in each bucket alone, and the sum of all values."""
+        with self._lock:
+            return {labels: (tuple(child.counts), child.total) for labels, child in self._children.items()}
+
+
+def cumulated(bounds: Sequence[float], counts: Sequence[int]) -> Iterator[tuple[str, float]]:
+    """Upper bound and how many at or below it, in order; the last bucket is the one without bound."""
+    below = 0
+    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
+        below += count
+        yield bound, below
 
 
 class Closed:

@@ -42,6 +42,7 @@ class Listen(Rules):
 
     host: Text = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - it is a front door
     port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that take calls, one a core.")
     trusted_proxies: tuple[Network, ...] = Field(
         default=(), max_length=64, description="Addresses or networks whose X-Forwarded-For is believed, for the log."
     )

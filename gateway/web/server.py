@@ -1,7 +1,8 @@
 """The HTTP server under both listeners: aiohttp's, with its own error pages replaced by problem documents."""
 
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -17,6 +18,9 @@ from gateway.web.wire import LINE_BYTES_MAX, Watch
 
 # What no parser takes in a head nor between chunks.
 _UNREADABLE = b"\0"
+
+# Connections that wait to be taken.
+BACKLOG = 1024
 
 # Fields are counted by `Watch`, over the whole head.
 _NO_BOUND = 1_000_000
@@ -120,6 +124,7 @@ class Listener:
         idle_timeout_s: for a connection to send its next request, and for the head of a request to arrive.
         drain_s: how long running requests may take once `stop` is called.
         refused: told of every message that was refused before it reached the handler.
+        sockets: bound by somebody else, and listened on instead of `host` and `port`.
     """
 
     def __init__(
@@ -131,6 +136,7 @@ class Listener:
         idle_timeout_s: float,
         drain_s: float,
         refused: Callable[[Receipt], None] = lambda _: None,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         server = _Server(
             handler,
@@ -146,11 +152,15 @@ class Listener:
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_s)
         self._host = host
         self._port = port
+        self._sockets = tuple(sockets)
 
     async def start(self) -> None:
         """Begin to listen. Raises OSError when the port is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, backlog=1024).start()
+        if not self._sockets:
+            await web.TCPSite(self._runner, self._host, self._port, backlog=BACKLOG).start()
+        for bound in self._sockets:
+            await web.SockSite(self._runner, bound, backlog=BACKLOG).start()
 
     @property
     def port(self) -> int:
