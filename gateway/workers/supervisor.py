@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from gateway.ledger.embedded import EmbeddedStore
@@ -286,17 +287,25 @@ class Supervisor:
 
     def _as_desk(self) -> None:
         here = self._family
+        _call_it("gateway-desk")
         here.others.close(here.others.writer)
         _close_all(here.front)
         self._run(attend(self._settings, Desk(here.shelf, here.back, here.turn, here.bell.writer, here.others.reader)))
 
     def _as_worker(self, place: int, slot: int) -> None:
         here = self._family
+        _call_it("gateway-worker")
         here.others.close(here.others.reader)
         _close_all([here.back, *(sockets for number, sockets in enumerate(here.front) if number != place)])
         store_url = EmbeddedStore(self._settings.ledger.data_dir / "store").url
         seat = Seat(here.shelf, slot, here.front[place], here.turn, store_url, here.bell.writer)
         self._run(work(self._share, seat, here.lifeline.reader))
+
+
+def _call_it(name: str) -> None:
+    """Let lists of processes show this one under its own name, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name, "ascii")
 
 
 def _close_all(sockets: Sequence[Sockets]) -> None:
