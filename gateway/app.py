@@ -12,34 +12,29 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TextIO
 
 from gateway import doors
-from gateway.account.findings import Compared, Exhausted, Finding, Foreign, Recovered
 from gateway.account.guard import SharedAccount
 from gateway.build import budget_book, redis_ledger, verifier
-from gateway.errors import LedgerUnavailable
 from gateway.exchange import Exchange
 from gateway.failpoints import Failpoints
 from gateway.identity.verify import Verifier
 from gateway.jobs import StoredJobs
 from gateway.ledger.checks import refuse_unsafe
-from gateway.ledger.contract import Settlement, State
-from gateway.ledger.embedded import EmbeddedStore, EmbeddedStoreError
+from gateway.ledger.embedded import EmbeddedStore
 from gateway.ledger.marks import Marks, kept_marks
-from gateway.ledger.recovery import Recovered as Whole
-from gateway.ledger.recovery import Recovery, Regressed
+from gateway.ledger.recovery import Recovery
 from gateway.ledger.redis import RedisLedger, sweep_forever
+from gateway.ledger.reviving import revive_forever
 from gateway.ledger.settler import Settler
 from gateway.ledger.spool import Spool
 from gateway.ledger.store import Store
-from gateway.logs.canonical import canonical
 from gateway.logs.lines import Logs
-from gateway.logs.sampling import Sampler
 from gateway.messages import Flavour
 from gateway.metrics.loop_lag import LoopLag
 from gateway.proxy.balance import balance_told_by
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
-from gateway.receipt import Receipt
 from gateway.running import Running
+from gateway.seat import Seat
 from gateway.settings import SecretError, Settings
 from gateway.settings.changes import SecretFile
 from gateway.web.descriptors import raised_limit
@@ -47,6 +42,7 @@ from gateway.web.door import Door
 from gateway.web.in_flight import InFlight
 from gateway.web.routes import Routes
 from gateway.web.server import refuse_unfit_parser
+from gateway.witness import Witness
 
 SWEEP_EVERY_S = 5.0
 PROBE_EVERY_S = 1.0
@@ -62,24 +58,31 @@ class App:
     Args:
         settings: checked and with its secrets.
         log_stream: where log lines go.
+        seat: of a worker among others; None for a gateway that is one process.
     """
 
-    def __init__(self, settings: Settings, *, log_stream: TextIO) -> None:
+    def __init__(self, settings: Settings, *, log_stream: TextIO, seat: Seat | None = None) -> None:
         key = settings.secrets.upstream_key
         if key is None:
             raise ValueError("a gateway needs its master key")
         self._settings = settings
+        self._seat = seat
         self._routes = Routes(settings.tariff)
         self._book = budget_book(settings.tenants)
         self._metrics = doors.metrics(settings, self._routes, self._book)
-        self._logs = Logs(level=settings.logs.level, stream=log_stream, secrets=settings.secrets.unprintable)
-        self._sampler = Sampler(time.monotonic)
+        self._logs = Logs(
+            level=settings.logs.level,
+            stream=log_stream,
+            secrets=settings.secrets.unprintable,
+            turn=None if seat is None else seat.turn,
+        )
+        self._witness = Witness(self._metrics, self._logs, alone=seat is None)
         self._key = MasterKey(key.get_secret_value())
         self._embedded: EmbeddedStore | None = None
         self._failpoints = Failpoints(settings.failpoints)
         rules = settings.upstream
         self._account = SharedAccount(
-            floor=rules.floor_credits, exhausted_s=rules.exhausted_s, found=self._found, clock_s=time.monotonic
+            floor=rules.floor_credits, exhausted_s=rules.exhausted_s, found=self._witness.found, clock_s=time.monotonic
         )
         self._metrics.watch_account(self._account, promised=self._book.promised)
         self._turns = doors.turns(settings)
@@ -98,6 +101,8 @@ class App:
         async with AsyncExitStack() as stack:
             self._logs.start()
             stack.callback(self._logs.stop)
+            if self._seat is not None:
+                await stack.enter_async_context(self._seat.telling(self._metrics))
             self._watch_key(stack)
             lag = LoopLag()
             self._metrics.watch_loop(lag_s=lambda: lag.worst_s)
@@ -109,7 +114,8 @@ class App:
             ledger = redis_ledger(self._settings, store, self._book, marks)
             await ledger.register()
             stack.push_async_callback(_ended, asyncio.create_task(self._sweep(ledger)))
-            stack.push_async_callback(_ended, asyncio.create_task(self._keep_store(store)))
+            reviving = revive_forever(store, self._embedded, every_s=PROBE_EVERY_S, failed=self._witness.ledger_failed)
+            stack.push_async_callback(_ended, asyncio.create_task(reviving))
             settler = await self._settler(stack, ledger, marks)
             who = verifier(self._settings.identity, self._settings.secrets.token_keys, store)
             await who.start()
@@ -128,15 +134,7 @@ class App:
     async def _open_doors(
         self, stack: AsyncExitStack, running: Running, store: Store, who: Verifier, upstream: Upstream
     ) -> None:
-        settings = self._settings
-        ops = doors.ops(
-            settings,
-            ledger=running.ledger,
-            book=self._book,
-            metrics=self._metrics,
-            who=who,
-            draining=lambda: running.draining,
-        )
+        settings, seat = self._settings, self._seat
         bodies = doors.in_flight(settings)
         stack.push_async_callback(bodies.disk.close)
         await bodies.disk.start()
@@ -145,16 +143,30 @@ class App:
             self._logs.event("connections_lowered", wished=settings.listen.connections_max, most=caps.most)
         door = self._door(running, store, who, upstream, bodies)
         stack.push_async_callback(door.close)
-        front = doors.front_listener(settings, door, caps=caps, refused=self._finished)
-        back = doors.back_listener(settings, ops, refused=self._finished)
+        front = running.front = doors.front_listener(
+            settings, door, caps=caps, refused=self._witness.finished, sockets=() if seat is None else seat.sockets
+        )
         self._metrics.watch_bounds(**doors.readings(front, bodies))
-        await back.start()
-        stack.push_async_callback(back.stop)
+        if seat is None:
+            await self._open_back(stack, running, who)
         await front.start()
         stack.push_async_callback(front.stop)
         stack.callback(running.drain)
         stack.callback(self._turns.drain)
-        running.port, running.ops_port, running.front = front.port, back.port, front
+        running.port = front.port
+        if seat is not None:
+            seat.serving(lacks=lambda: ["identity"] * (not who.ready))
+            stack.callback(seat.leaving)
+
+    async def _open_back(self, stack: AsyncExitStack, running: Running, who: Verifier) -> None:
+        ops = doors.ops(
+            *(self._settings, running.ledger, self._book, self._metrics),
+            lacks=lambda: ["draining"] * running.draining + ["identity"] * (not who.ready),
+        )
+        back = doors.back_listener(self._settings, ops, refused=self._witness.finished)
+        await back.start()
+        stack.push_async_callback(back.stop)
+        running.ops_port = back.port
 
     def _door(self, running: Running, store: Store, who: Verifier, upstream: Upstream, bodies: InFlight) -> Door:
         settings = self._settings
@@ -180,25 +192,27 @@ class App:
             bounds=doors.bounds(settings),
             in_flight=bodies,
             front=doors.front(settings, self._routes),
-            finished=self._finished,
-            broken=self._broken,
+            finished=self._witness.finished,
+            broken=self._witness.broken,
         )
 
     async def _store(self, stack: AsyncExitStack) -> Store:
         rules = self._settings.ledger
         url = self._settings.secrets.ledger_url
-        if url is None:
+        if url is not None:
+            found = url.get_secret_value()
+        elif self._seat is not None:
+            found = self._seat.store_url
+        else:
             self._embedded = EmbeddedStore(rules.data_dir / "store", fsync=rules.fsync)
             found = await self._embedded.start()
             stack.push_async_callback(self._embedded.stop)
-        else:
-            found = url.get_secret_value()
         store = Store(
             found,
             deadline_s=rules.deadline_s,
             replicas=rules.replicas if rules.durability == "replicated" else 0,
             ca_file=rules.ca_file,
-            told=self._store_changed,
+            told=self._witness.store_changed,
         )
         self._metrics.watch_store(up=lambda: store.trouble is None)
         stack.push_async_callback(store.close)
@@ -211,10 +225,15 @@ class App:
         await spool.start()
         self._failpoints.arm(ledger=ledger, spool=spool)
         stack.push_async_callback(spool.close)
-        recovery = Recovery(ledger, found=self._loss, settled=self._settled)
+        recovery = Recovery(ledger, found=self._witness.loss, settled=self._witness.settled)
         ledger.watch(recovery.doubted)
         stack.push_async_callback(recovery.close)
-        settler = Settler(ledger, ledger, spool, settled=self._settled, booked=recovery.booked, stuck=self._stuck)
+        settler = Settler(
+            *(ledger, ledger, spool),
+            settled=self._witness.settled,
+            booked=recovery.booked,
+            stuck=self._witness.stuck,
+        )
         stack.push_async_callback(settler.drain, min(self._settings.shutdown.drain_s, BOOKED_WITHIN_S))
         stack.push_async_callback(_ended, asyncio.create_task(settler.replay_forever(every_s=REPLAY_EVERY_S)))
         self._metrics.watch(
@@ -250,19 +269,7 @@ class App:
         self._logs.event("master_key_unusable", problem=error.message, hint=error.hint)
 
     async def _sweep(self, ledger: RedisLedger) -> None:
-        await sweep_forever(ledger, every_s=SWEEP_EVERY_S, failed=lambda error: self._metrics.ledger_error(error.code))
-
-    async def _keep_store(self, store: Store) -> None:
-        """Start the bundled store again when it has died with the process that had started it."""
-        while True:
-            await asyncio.sleep(PROBE_EVERY_S)
-            try:
-                await store.call("PING")
-            except LedgerUnavailable as error:
-                self._metrics.ledger_error(error.code)
-                if self._embedded is not None and error.code == "connection":
-                    with contextlib.suppress(OSError, EmbeddedStoreError):
-                        await self._embedded.start()
+        await sweep_forever(ledger, every_s=SWEEP_EVERY_S, failed=self._witness.ledger_failed)
 
     async def _look_at_account(self, upstream: Upstream) -> None:
         """Ask for the balance of an exhausted account: nobody's call would find it filled again above the floor."""
@@ -273,55 +280,6 @@ class App:
                 remaining = await balance_told_by(upstream)
                 if remaining is not None:
                     self._account.looked(ticket, remaining)
-
-    def _found(self, finding: Finding) -> None:
-        """Count what was found of the shared account, and say it where it is a change."""
-        self._metrics.account(finding)
-        match finding:
-            case Exhausted(by, remaining):
-                self._logs.event("upstream_account_exhausted", by=by, remaining=remaining)
-            case Recovered(remaining):
-                self._logs.event("upstream_account_recovered", remaining=remaining)
-            case Foreign(credits, True):
-                self._logs.event("upstream_account_foreign_use", credits=credits)
-            case Compared(method, difference, True):
-                self._logs.event("upstream_balance_mismatch", method=method, difference=difference)
-
-    def _store_changed(self, trouble: str | None) -> None:
-        if trouble is None:
-            self._logs.event("ledger_available")
-        else:
-            self._logs.event("ledger_unavailable", code=trouble)
-
-    def _settled(self, settlement: Settlement) -> None:
-        self._metrics.settled(settlement)
-        if settlement.state is State.UNKNOWN:
-            # Nobody remembers the hold. What the call was charged stands in the request's own line, under this id.
-            self._logs.event("settle_unknown", hold_id=settlement.hold_id)
-        elif settlement.applied and settlement.recovered:
-            self._logs.event("settle_recovered", hold_id=settlement.hold_id, charged=settlement.charged)
-
-    def _loss(self, finding: Regressed | Whole) -> None:
-        if isinstance(finding, Regressed):
-            self._metrics.regressed()
-            self._logs.event("ledger_regressed", tenant=finding.tenant, before=finding.before)
-        else:
-            self._logs.event("ledger_recovered", tenant=finding.tenant, booked_again=finding.again, by=finding.by)
-
-    def _stuck(self, hold_id: str) -> None:
-        self._metrics.stuck()
-        self._logs.event("settle_given_up", hold_id=hold_id)
-
-    # --- what every request leaves behind ------------------------------------------------------------------
-
-    def _finished(self, receipt: Receipt) -> None:
-        self._metrics.record(receipt)
-        if self._sampler.takes(receipt):
-            left_out = self._sampler.left_out(receipt.reason)
-            self._logs.line(canonical(receipt) | ({"left_out": left_out} if left_out else {}))
-
-    def _broken(self, receipt: Receipt, error: BaseException) -> None:
-        self._logs.broken(error, request_id=receipt.request_id)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.cli_books import ledger_app
 from gateway.cli_ends import guarded as _guarded
 from gateway.cli_ends import settings_of as _settings
+from gateway.cli_ends import status_of as _status
 from gateway.cli_ends import wrong as _wrong
 from gateway.cli_tokens import revoke, revoked
 
@@ -61,9 +62,14 @@ def demo(
 
 
 @app.command()
-def serve(config: ConfigOption = None) -> None:
+def serve(
+    config: ConfigOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that take calls, instead of listen.workers.")
+    ] = None,
+) -> None:
     """Serve with the configuration of a directory, until SIGTERM or Ctrl-C."""
-    from gateway.commands.serving import run
+    from gateway.commands.serving import run, serve_with_workers
     from gateway.commands.serving import serve as serving
 
     settings = _settings(config)
@@ -71,7 +77,15 @@ def serve(config: ConfigOption = None) -> None:
     def started(port: int, ops_port: int) -> None:
         print(f"serving on port {port}, operators on port {ops_port}", file=sys.stderr)
 
-    _guarded(lambda: run(serving(settings, started=started)))
+    count = workers or settings.listen.workers
+    if count == 1:
+        _guarded(lambda: run(serving(settings, started=started)))
+    else:
+
+        def say(text: str) -> None:
+            print(text, file=sys.stderr)
+
+        _guarded(lambda: serve_with_workers(settings, count, guard=_status, started=started, say=say))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +41,18 @@ def guarded(command: Callable[[], None]) -> None:
         failed(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def status_of(command: Callable[[], None]) -> int:
+    """Run a command in a process of its own, as `guarded` does; what nobody foresaw is shown whole. The exit status."""
+    try:
+        guarded(command)
+    except typer.Exit as end:
+        return int(end.exit_code)
+    except Exception:  # noqa: BLE001 - the last line of this process
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def failed(text: str) -> NoReturn:

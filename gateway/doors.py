@@ -1,7 +1,8 @@
 """Doors: settings -> what stands at the edges of the house. Settings stop here, in `build` and in `app` (wall 11)."""
 
 import json
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.errors import LedgerUnavailable
 from gateway.identity.verify import Verifier
@@ -9,6 +10,7 @@ from gateway.ledger.budget import BudgetBook
 from gateway.ledger.redis import RedisLedger
 from gateway.metrics.counting import Metrics
 from gateway.metrics.refreshing import refresh
+from gateway.metrics.totals import Totals
 from gateway.parse.limits import Limits
 from gateway.proxy.master_key import MasterKey
 from gateway.proxy.upstream import Upstream
@@ -97,7 +99,14 @@ def caps(settings: Settings, *, files: int) -> Caps:
     return Caps(most, rules.connections_per_address_max, Peers(rules.trusted_proxies).counted)
 
 
-def front_listener(settings: Settings, handler: Handler, *, caps: Caps, refused: Callable[[Receipt], None]) -> Listener:
+def front_listener(
+    settings: Settings,
+    handler: Handler,
+    *,
+    caps: Caps,
+    refused: Callable[[Receipt], None],
+    sockets: Sequence[socket.socket] = (),
+) -> Listener:
     """The clients' port."""
     rules = settings.listen
     # Twice what its parts may take: nobody whose call is in order is ever cut off.
@@ -112,10 +121,17 @@ def front_listener(settings: Settings, handler: Handler, *, caps: Caps, refused:
         request_timeout_s=parts_s if rules.request_timeout_s is None else rules.request_timeout_s,
         write_timeout_s=settings.answers.write_timeout_s,
         refused=refused,
+        sockets=sockets,
     )
 
 
-def back_listener(settings: Settings, handler: Handler, *, refused: Callable[[Receipt], None]) -> Listener:
+def back_listener(
+    settings: Settings,
+    handler: Handler,
+    *,
+    refused: Callable[[Receipt], None] = lambda _: None,
+    sockets: Sequence[socket.socket] = (),
+) -> Listener:
     """The operators' port."""
     return Listener(
         handler,
@@ -127,6 +143,7 @@ def back_listener(settings: Settings, handler: Handler, *, refused: Callable[[Re
         request_timeout_s=OPS_REQUEST_TIMEOUT_S,
         write_timeout_s=settings.answers.write_timeout_s,
         refused=refused,
+        sockets=sockets,
     )
 
 
@@ -175,23 +192,21 @@ def turns(settings: Settings) -> Turns:
 
 def ops(
     settings: Settings,
-    *,
     ledger: RedisLedger,
     book: BudgetBook,
-    metrics: Metrics,
-    who: Verifier,
-    draining: Callable[[], bool],
+    metrics: Metrics | Totals,
+    *,
+    lacks: Callable[[], list[str]],
+    workers: Callable[[], tuple[int, int]] | None = None,
 ) -> Ops:
-    """What operators ask."""
+    """What operators ask. `lacks` says what keeps the gateway from being ready, besides its ledger."""
     token = settings.secrets.ops_token
 
     async def refreshed() -> None:
         await refresh(ledger, book, metrics)
 
     async def readiness() -> list[str]:
-        missing = ["draining"] if draining() else []
-        if not who.ready:
-            missing.append("identity")
+        missing = lacks()
         try:
             await ledger.register()
         except LedgerUnavailable:
@@ -204,6 +219,7 @@ def ops(
         readiness=readiness,
         openapi=_ascii(operators_document()),
         opens=None if token is None else opened_by(token.get_secret_value()),
+        workers=workers,
     )
 
 

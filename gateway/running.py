@@ -38,7 +38,11 @@ class Running:
 
         Every answer ends its connection: whoever sends calls here finds another gateway before this one stops.
         """
+        self.leave()
+        await asyncio.sleep(for_s)
+
+    def leave(self) -> None:
+        """The beginning of it: not ready, and every answer ends its connection."""
         self.drain()
         if self.front is not None:
             self.front.leave()
-        await asyncio.sleep(for_s)

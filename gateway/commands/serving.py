@@ -1,6 +1,7 @@
 """Serving: a gateway from its settings until a signal says stop."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -11,6 +12,7 @@ from typing import Any
 
 from gateway.app import App
 from gateway.settings import Settings
+from gateway.workers.supervisor import Supervisor
 
 # Objects made, and not freed, between two collections of the youngest; how many of these make one of the next.
 # Not more: what is left in a cycle may hold an image.
@@ -78,3 +80,33 @@ async def serve(settings: Settings, *, started: Callable[[int, int], None]) -> N
         started(running.port, running.ops_port)
         if await until_signal() is signal.SIGTERM:
             await running.lame_duck(settings.shutdown.lame_duck_s)
+
+
+def serve_with_workers(
+    settings: Settings,
+    workers: int,
+    *,
+    guard: Callable[[Callable[[], None]], int],
+    started: Callable[[int, int], None],
+    say: Callable[[str], None],
+) -> None:
+    """Serve in several processes until a signal.
+
+    Args:
+        settings: checked and with its secrets.
+        workers: how many processes take calls, two or more.
+        guard: runs what one of them does, says what went wrong, and returns its exit status.
+        started: told both ports once all of them are ready.
+        say: told in words what an operator should know of.
+
+    Raises:
+        OSError: a port is taken.
+        SystemExit: something did not end as it should.
+    """
+    hold_standard_streams()
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: F401, PLC0415 - once, before the fork, instead of once in each process
+    look_for_cycles_rarely()
+    status = Supervisor(settings, workers, run=run, guard=guard, started=started, say=say).serve()
+    if status:
+        raise SystemExit(status)

@@ -26,6 +26,7 @@ import structlog
 from gateway.logs.pipe import LogPipe
 from gateway.logs.plain import VALUE_CHARACTERS_MAX, plainly
 from gateway.logs.redaction import HoldsSecret, Redaction
+from gateway.logs.turns import Turn
 from gateway.units import Credits
 
 # A value longer than this is not even searched for secrets: nothing of it is shown.
@@ -68,6 +69,7 @@ class Logs:
         secrets: never shown, in no spelling; see `Redaction`.
         holds_secret: says of bytes whether they hold a secret; then nothing of them is shown.
         lines_max: lines that may wait to be written.
+        turn: of several processes that write to the same stream; None for the only one.
     """
 
     def __init__(
@@ -78,9 +80,10 @@ class Logs:
         secrets: tuple[str, ...] = (),
         holds_secret: HoldsSecret | None = None,
         lines_max: int = 10_000,
+        turn: Turn | None = None,
     ) -> None:
         self._level = logging.getLevelNamesMapping()[level.upper()]
-        self._pipe = LogPipe(stream, lines_max=lines_max)
+        self._pipe = LogPipe(stream, lines_max=lines_max, turn=turn)
         self._writer = LineWriter(Redaction(secrets, holds_secret))
         self._rules: dict[str, Any] = {
             "processors": [

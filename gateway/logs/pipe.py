@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, BinaryIO, TextIO
 
+from gateway.logs.turns import OnlyWriter, Turn
+
 _BATCH_LINES_MAX = 200
 
 # How long the writer waits before it offers bytes again to a stream that took none.
@@ -30,9 +32,10 @@ class LogPipe:
     Args:
         stream: where lines go; its buffers are passed by, so that nothing of it can block the end of the process.
         lines_max: lines that may wait; further ones are dropped.
+        turn: waited for before anything is written; None where nobody else writes to the stream.
     """
 
-    def __init__(self, stream: TextIO | BinaryIO, *, lines_max: int) -> None:
+    def __init__(self, stream: TextIO | BinaryIO, *, lines_max: int, turn: Turn | None = None) -> None:
         self._stream = stream
         self._lines_max = lines_max
         self._lines: deque[bytes] = deque()
@@ -40,7 +43,7 @@ class LogPipe:
         self._changed = threading.Condition(threading.RLock())
         self._closed = False
         self._hurry = threading.Event()
-        self._torn = False
+        self._turn = turn or OnlyWriter()
         self._dropped = 0
         self._thread: threading.Thread | None = None
 
@@ -95,13 +98,14 @@ class LogPipe:
 
     def _write(self, lines: bytes, write: Write) -> None:
         """Write `lines` to their end. A line torn by an error is ended before the next one begins."""
-        rest = b"\n" + lines if self._torn else lines
+        rest = lines
         # Whatever a stream does, logging goes on.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), self._turn:
+            rest = b"\n" + lines if self._turn.torn else lines
             while rest:
                 count = write(rest)
                 if count:
-                    self._torn = rest[count - 1 : count] != b"\n"
+                    self._turn.torn = rest[count - 1 : count] != b"\n"
                     rest = rest[count:]
                 elif self._closed:
                     break

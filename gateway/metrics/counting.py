@@ -20,13 +20,15 @@ from gateway.ledger.contract import Settlement, State
 from gateway.ledger.open_holds import OpenHolds
 from gateway.metrics.account import ACCOUNT_SERIES, FOREIGN, MISMATCH, WEIGHED, account_readings
 from gateway.metrics.bounds import BOUNDS_SERIES, ENDED, REFUSED, bounds_readings
-from gateway.metrics.exposing import Shown, one, read, summed
+from gateway.metrics.crew import CREW_SERIES, Crew, crew_families
+from gateway.metrics.exposing import Shown, one, read, summed, value_of
 from gateway.metrics.series import PREFIX as PREFIX  # noqa: PLC0414 - handed on to whoever reads an exposition
 from gateway.metrics.series import Reading, Series
 from gateway.metrics.series import counter as _counter
 from gateway.metrics.series import credits as _credits
 from gateway.metrics.series import gauge as _gauge
 from gateway.metrics.series import seconds as _seconds
+from gateway.metrics.snapshots import Snapshot
 from gateway.metrics.spenders import SPENDER_SERIES, Spenders
 from gateway.metrics.standings import STANDING_SERIES, Standings
 from gateway.metrics.tallies import OTHER, Closed, Spread, Tally
@@ -95,11 +97,11 @@ CATALOGUE: tuple[Series, ...] = (
     *SPENDER_SERIES,
     *STANDING_SERIES,
     *(*TOKEN_SERIES, *ACCOUNT_SERIES, *BOUNDS_SERIES, LEDGER_UP, QUEUED, UNDER_WAY, ON_DISK, REGRESSED, KEYS_AGE),
-    *(LOOP_LAG, BUILD),
+    *(LOOP_LAG, *CREW_SERIES, BUILD),
 )
 
 # Counters that others keep and a scrape reads.
-_READ = (LOG_DROPS, SPOOL_FAULTS, MARK_FAULTS, REFUSED, ENDED, *TOKEN_READ)
+READ_COUNTERS = (LOG_DROPS, SPOOL_FAULTS, MARK_FAULTS, REFUSED, ENDED, *TOKEN_READ)
 
 
 class Metrics:
@@ -131,7 +133,7 @@ class Metrics:
         self._tallies = {
             series: Tally(len(series.labels), per_unit=series.per_unit)
             for series in CATALOGUE
-            if series.kind == "counter" and series not in _READ
+            if series.kind == "counter" and series not in (*READ_COUNTERS, *CREW_SERIES)
         }
         self._spreads = {
             series: Spread(len(series.labels), bounds=series.bounds_s)
@@ -246,6 +248,15 @@ class Metrics:
         """The exposition and its content type. Safe in a thread of its own."""
         return self._write(self._registry.collect()), CONTENT_TYPE_LATEST
 
+    def snapshot(self, now_s: float) -> Snapshot:
+        """All that is counted here, for a process that adds up several; what comes from the ledger is left out."""
+        read_now = {series.name: value_of(reading) for series, reading in self._readings.items()}
+        return Snapshot(
+            {series.name: tally.sums() for series, tally in self._tallies.items()},
+            {series.name: spread.distributions() for series, spread in self._spreads.items()},
+            {name: (value, now_s) for name, value in read_now.items() if value is not None},
+        )
+
     # --- one receipt ---------------------------------------------------------------------------------------
 
     def _answered(self, receipt: Receipt) -> None:
@@ -320,7 +331,8 @@ class Metrics:
             yield family
         yield from self._standings.families()
         for series, reading in self._readings.items():
-            yield read(series, reading)
+            yield read(series, value_of(reading))
+        yield from crew_families(Crew())
         yield one(BUILD, 1.0, __version__)
 
 

@@ -61,11 +61,15 @@ def gauged(series: Series, values: Iterable[tuple[tuple[str, ...], float | None]
     return family
 
 
-def read(series: Series, reading: Reading) -> Metric:
-    """What `reading` says now; a series without a value when it fails or says nothing."""
-    value = None
-    with contextlib.suppress(Exception):  # one reading that fails must not cost the whole scrape
-        value = reading()
+def value_of(reading: Reading) -> float | None:
+    """What `reading` says now; None when it fails or says nothing: one that fails must not cost the whole scrape."""
+    with contextlib.suppress(Exception):
+        return reading()
+    return None
+
+
+def read(series: Series, value: float | None) -> Metric:
+    """A series that was read; without a value when there was nothing to read."""
     if value is None:
         return Metric(series.name.removesuffix("_total"), series.says, series.kind)
     return summed(series, [((), value)]) if series.kind == "counter" else one(series, value)

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from gateway.errors import GatewayError
 from gateway.ledger.budget import Balance, BudgetBook, Path
 from gateway.ledger.open_holds import OpenHolds
-from gateway.metrics.counting import Metrics
 
 # The money gauges of a scrape wait no longer for the ledger than this.
 REFRESH_WITHIN_S = 1.0
@@ -25,7 +25,19 @@ class Reading(Protocol):
         ...
 
 
-async def refresh(ledger: Reading, book: BudgetBook, metrics: Metrics) -> None:
+class Showing(Protocol):
+    """What shows the money gauges: `Metrics` or `Totals`."""
+
+    def shows(self, tenant: str) -> bool:
+        """Whether the tenant is shown under its own name."""
+        ...
+
+    def set_balances(self, balances: Iterable[tuple[str, Balance]], holds: Mapping[str, OpenHolds]) -> None:
+        """Show these from now on, and no others."""
+        ...
+
+
+async def refresh(ledger: Reading, book: BudgetBook, metrics: Showing) -> None:
     """Read the balances of the tenants shown apart, and of their teams: the money gauges come from the ledger.
 
     Balances first: open holds are left out when there is no time for both.

@@ -86,15 +86,21 @@ class Spread:
 
     def shown(self) -> list[tuple[Labels, list[tuple[str, float]], float]]:
         """Every distribution: labels, (upper bound, how many at or below it) in order, and the sum of all values."""
-        with self._lock:
-            kept = [(labels, child.counts.copy(), child.total) for labels, child in self._children.items()]
-        return [(labels, list(self._cumulated(counts)), total) for labels, counts, total in kept]
+        kept = self.distributions().items()
+        return [(labels, list(cumulated(self._bounds, counts)), total) for labels, (counts, total) in kept]
 
-    def _cumulated(self, counts: list[int]) -> Iterator[tuple[str, float]]:
-        below = 0
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
-            below += count
-            yield bound, below
+    def distributions(self) -> dict[Labels, tuple[tuple[int, ...], float]]:
+        """Every distribution: how many in each bucket alone, and the sum of all values."""
+        with self._lock:
+            return {labels: (tuple(child.counts), child.total) for labels, child in self._children.items()}
+
+
+def cumulated(bounds: Sequence[float], counts: Sequence[int]) -> Iterator[tuple[str, float]]:
+    """Upper bound and how many at or below it, in order; the last bucket is the one without bound."""
+    below = 0
+    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
+        below += count
+        yield bound, below
 
 
 class Closed:

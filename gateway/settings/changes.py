@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.settings.secret import SecretError, read_secret
+from pydantic import SecretStr
+
+from gateway.settings.secret import SecretError, Secrets, read_secret
 from gateway.settings.shape import SecretRef
 
 LOOK_EVERY_S = 2.0
@@ -66,6 +68,17 @@ class SecretFile:
             found = self._path.stat()
             return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
         return None
+
+
+def renewed(secrets: Secrets) -> Secrets:
+    """The secrets with the master key that its file says now, for a process that begins later than they were read."""
+    if secrets.upstream_key_file is None:
+        return secrets
+    try:
+        text = read_secret(SecretRef(file=secrets.upstream_key_file), {}, Path())
+    except SecretError:
+        return secrets
+    return secrets.model_copy(update={"upstream_key": SecretStr(text)})
 
 
 def _digest(text: str) -> bytes:

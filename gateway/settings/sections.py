@@ -42,6 +42,7 @@ class Listen(Rules):
 
     host: Text = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - it is a front door
     port: Port = Field(default=8080, description="TCP port; 0 takes any free one.")
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that take calls, one a core.")
     connections_max: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Connections at once; fewer where open files do not suffice."
     )

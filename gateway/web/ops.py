@@ -6,6 +6,7 @@ own token, where one is configured. That token opens nothing on the clients' lis
 
 import asyncio
 import hmac
+import json
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -33,6 +34,7 @@ class Ops:
         readiness: what keeps the gateway from being ready.
         openapi: the description of this listener, ready to be sent.
         opens: says of a bearer token whether it is the operators'; None asks for none.
+        workers: how many processes there shall be and how many are ready; None for a gateway that is one process.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Ops:
         readiness: Readiness,
         openapi: bytes,
         opens: Callable[[str], bool] | None = None,
+        workers: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self._render = render
         self._refresh = refresh
         self._readiness = readiness
         self._openapi = openapi
         self._opens = opens
+        self._workers = workers
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -102,10 +106,10 @@ class Ops:
 
     async def _readyz(self) -> web.StreamResponse:
         missing = await self._readiness()
-        body = b'{"status":"ready"}\n'
-        if missing:
-            body = ('{"status":"not ready","missing":["' + '","'.join(missing) + '"]}\n').encode("ascii")
-        return document(503 if missing else 200, body, ())
+        facts: dict[str, object] = {"status": "not ready", "missing": missing} if missing else {"status": "ready"}
+        if self._workers is not None:
+            facts["workers"] = dict(zip(("wanted", "ready"), self._workers(), strict=True))
+        return document(503 if missing else 200, json.dumps(facts, separators=(",", ":")).encode() + b"\n", ())
 
 
 def opened_by(token: str) -> Callable[[str], bool]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
@@ -257,6 +257,7 @@ class Listener:
             is not told but by that.
         write_timeout_s: for a client to take what is left of an answer that is over.
         refused: told of every message that was refused before it reached the handler.
+        sockets: bound by somebody else, and listened on instead of `host` and `port`.
     """
 
     def __init__(
@@ -271,6 +272,7 @@ class Listener:
         request_timeout_s: float,
         write_timeout_s: float,
         refused: Callable[[Receipt], None] = lambda _: None,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         self.connections = Connections(caps)
         self._watching: asyncio.Task[None] | None = None
@@ -293,11 +295,15 @@ class Listener:
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=drain_s)
         self._host = host
         self._port = port
+        self._sockets = tuple(sockets)
 
     async def start(self) -> None:
         """Begin to listen. Raises OSError when the port is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+        if not self._sockets:
+            await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+        for bound in self._sockets:
+            await web.SockSite(self._runner, bound, backlog=_BACKLOG).start()
         self._watching = asyncio.create_task(self.connections.watch())
 
     @property
