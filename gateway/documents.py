@@ -11,6 +11,8 @@ from gateway.units import Credits
 Facts = dict[str, Any]
 Pairs = tuple[tuple[str, str], ...]
 
+_DETAIL_CHARACTERS_MAX = 512
+
 _OF_THE_FIRST = ("status", "reason", "content_type", "bytes", "sha256", "seed", "job_id")
 
 
@@ -67,3 +69,8 @@ def replay_fields(charged: Credits | None) -> Pairs:
     """Fields of an answer that is about an earlier call: that it is, and what that call is charged."""
     said: Pairs = (("Idempotency-Replayed", "true"),)
     return said if charged is None else (*said, ("x-credits-cost", str(charged)))
+
+
+def printable(text: str) -> str:
+    """`text` on one line, without control characters, and no longer than a person reads."""
+    return "".join(character if character.isprintable() else " " for character in text)[:_DETAIL_CHARACTERS_MAX]

@@ -22,6 +22,7 @@ from gateway.documents import (
     first_facts,
     money,
     plain_number,
+    printable,
     replay_fields,
 )
 from gateway.errors import (
@@ -79,7 +80,6 @@ Chance = Callable[[], float]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", re.ASCII)
 _LONGEST_WAIT_S = 5
-_DETAIL_CHARACTERS_MAX = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +323,7 @@ def _row(kind: type[BaseException]) -> Row:
 
 def _document(error: Exception, row: Row, status: int, request_id: str) -> Facts:
     reason = error.reason if isinstance(error, GatewayError) and row is not INTERNAL else "internal"
-    detail = _printable(row.detail.format_map(vars(error)) if isinstance(row.detail, str) else row.detail(error))
+    detail = printable(row.detail.format_map(vars(error)) if isinstance(row.detail, str) else row.detail(error))
     document: Facts = {
         "type": TYPE_PREFIX + reason.replace("_", "-"),
         "title": row.title,
@@ -336,11 +336,6 @@ def _document(error: Exception, row: Row, status: int, request_id: str) -> Facts
     if _REQUEST_ID.fullmatch(request_id):
         document["instance"] = INSTANCE_PREFIX + request_id
     return document | row.facts(error)
-
-
-def _printable(text: str) -> str:
-    """`text` on one line, without control characters, and no longer than a person reads."""
-    return "".join(character if character.isprintable() else " " for character in text)[:_DETAIL_CHARACTERS_MAX]
 
 
 def error_rows() -> tuple[tuple[str, str, str], ...]:

@@ -33,6 +33,27 @@ def balance_keys(tenant: str, written: str) -> tuple[str, ...]:
         raise LedgerPoisoned("poisoned") from None
 
 
+def hold_keys(tenant: str, hold_id: HoldId, written: str, once: str = "", *further: str) -> list[str]:
+    """The keys of a script about one hold, in their order; raises as `read_places`.
+
+    Args:
+        tenant: whose.
+        hold_id: which.
+        written: its places.
+        once: the hash of its idempotency key, empty for none.
+        further: keys between the balances and that.
+    """
+    return [
+        keys.record(tenant, hold_id),
+        keys.open_holds(tenant),
+        keys.journal(tenant),
+        keys.register(tenant),
+        *balance_keys(tenant, written),
+        *further,
+        *([keys.once(tenant, once)] if once else []),
+    ]
+
+
 def stored(numbers: Sequence[str], now_ms: int) -> list[Any]:
     """Spent, held and live grants of each place, from a snapshot's text.
 

@@ -19,7 +19,7 @@ from gateway.errors import (
 )
 from gateway.ledger import keys
 from gateway.ledger.adjustment import Warrant
-from gateway.ledger.answers import balance_keys, balances, exhausted, limited, read_places, settlement, stored
+from gateway.ledger.answers import balances, exhausted, hold_keys, limited, read_places, settlement, stored
 from gateway.ledger.budget import Balance, Budget, BudgetBook, Path
 from gateway.ledger.contract import KEPT_MS, Audit, End, Hold, HoldId, Settlement, State
 from gateway.ledger.layout import Layout, Layouts
@@ -185,7 +185,7 @@ class RedisLedger:
         pace = [keys.pace(path.tenant)] if limits is not None and limits.calls_per_second is not None else []
         return await self._store.run(
             self._hold,
-            self._keys(path.tenant, hold_id, layout.places, once.key if once else "", *pace),
+            hold_keys(path.tenant, hold_id, layout.places, once.key if once else "", *pace),
             [
                 hold_id,
                 str(amount.millicredits),
@@ -251,7 +251,7 @@ class RedisLedger:
     def _settling(self, end: End) -> tuple[list[str], list[str]]:
         """Keys and arguments of settle.lua."""
         facts = end.facts if end.once else ""
-        return self._keys(end.tenant, end.hold_id, end.places, end.once if facts else ""), [
+        return hold_keys(end.tenant, end.hold_id, end.places, end.once if facts else ""), [
             *(end.hold_id, str(end.charged.millicredits), end.flag, end.places, str(KEPT_MS)),
             *(str(end.amount.millicredits), str(end.deadline_ms), end.path, str(RETENTION_MS)),
             *(self._marks.newest(end.tenant), facts),
@@ -313,7 +313,7 @@ class RedisLedger:
         """The end of this hold, or nothing when it had ended already."""
         written = await self._store.call("HGET", keys.record(tenant, hold_id), "budgets") or ""
         answer = await self._store.run(
-            self._expire, self._keys(tenant, hold_id, written), [hold_id, written, str(KEPT_MS)]
+            self._expire, hold_keys(tenant, hold_id, written), [hold_id, written, str(KEPT_MS)]
         )
         if answer[0] == "missing":
             raise LedgerMissing("missing")
@@ -333,17 +333,6 @@ class RedisLedger:
     async def holds_now(self, tenant: str) -> OpenHolds:
         """How many holds of the tenant are open, and since when the oldest; raises as `balances`."""
         return await read_open_holds(self._store, tenant, hold_ttl_ms=self._hold_ttl_ms)
-
-    def _keys(self, tenant: str, hold_id: HoldId, places: str, once: str = "", *pace: str) -> list[str]:
-        return [
-            keys.record(tenant, hold_id),
-            keys.open_holds(tenant),
-            keys.journal(tenant),
-            keys.register(tenant),
-            *balance_keys(tenant, places),
-            *pace,
-            *([keys.once(tenant, once)] if once else []),
-        ]
 
 
 async def sweep_forever(ledger: RedisLedger, *, every_s: float, failed: Callable[[LedgerUnavailable], None]) -> None:

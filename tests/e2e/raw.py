@@ -160,3 +160,10 @@ def chunks(body: bytes, size: int) -> list[bytes]:
     """`body` in chunked coding, each chunk `size` bytes."""
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     return [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces] + [b"0\r\n\r\n"]
+
+
+def assert_image(answer: Wire) -> None:
+    """The answer is a whole PNG."""
+    assert (answer.status, answer.fields["content-type"]) == (200, "image/png")
+    assert answer.body.startswith(b"\x89PNG")
+    assert answer.body.endswith(b"IEND\xaeB`\x82")

@@ -10,7 +10,7 @@ import pytest_asyncio
 from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.odd_messages import FOREIGN, FRAMINGS, GOOD, HEADS, HIDDEN, TARGETS, Made
-from tests.e2e.raw import Wire, chunks, connected, message, told
+from tests.e2e.raw import assert_image, chunks, connected, message, told
 from tests.e2e.refusals import MARK, assert_refused, lasting_world, nothing_happens
 from tests.e2e.world import World
 
@@ -48,12 +48,6 @@ async def charged(here: World, millicredits: int) -> None:
     assert here.simulator.book.total_millicredits == millicredits
     (balance,) = await here.balances()
     assert (balance.spent.millicredits, balance.held) == (millicredits, Credits.ZERO)
-
-
-def assert_image(answer: Wire) -> None:
-    assert (answer.status, answer.fields["content-type"]) == (200, "image/png")
-    assert answer.body.startswith(b"\x89PNG")
-    assert answer.body.endswith(b"IEND\xaeB`\x82")
 
 
 # --- versions and connections -------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from aiohttp.web_protocol import RequestHandler
 from gateway.units import Credits
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.odd_messages import GOOD, HIDDEN, LARGE_HEADS, TRAILERS, Made
-from tests.e2e.raw import chunks, connected, message, told
+from tests.e2e.raw import assert_image, chunks, connected, message, told
 from tests.e2e.refusals import MARK, assert_refused, lasting_world, nothing_happens
-from tests.e2e.test_http import CHUNKED, EXPECT, PAID_BY, assert_image, charged
+from tests.e2e.test_http import CHUNKED, EXPECT, PAID_BY, charged
 from tests.e2e.world import World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
