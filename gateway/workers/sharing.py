@@ -7,7 +7,7 @@ def share_of(settings: Settings, workers: int) -> Settings:
     """The settings of one worker among `workers`."""
     bodies, upstream = settings.bodies, settings.upstream
     # A worker must still be able to take the largest body there may be.
-    in_flight = max(bodies.bytes_max, bodies.in_flight_bytes_max // workers)
+    in_flight = max(bodies.memory_bytes_max, bodies.in_flight_bytes_max // workers)
     on_disk = max(bodies.bytes_max, bodies.spool_bytes_max // workers)
     at_once = upstream.calls_at_once
     shares = {

@@ -14,9 +14,9 @@ from gateway.ledger.window import Every
 from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
 from tests.bench.ledger import SILENT, bench
+from tests.bench.overload.measure import NAMES
 from tests.bench.overload.measure import measure as overload
 from tests.bench.overload.measure import sound as overload_kept
-from tests.bench.overload.scenes import SCENES
 from tests.bench.proxy.measure import measure
 from tests.bench.restarts.rolling import restarts
 from tests.bench.scraping import scrape
@@ -60,7 +60,7 @@ def main() -> int:
     keeping.add_argument("--store", default="valkey", metavar="valkey|redis|URL")
     keeping.add_argument("--processes", type=int, default=2, help="of clients")
     pressing = benches.add_parser("overload", help="slow and greedy clients beside honest ones")
-    pressing.add_argument("scenes", nargs="*", choices=[[], *(scene.name for scene in SCENES)], help="all unless given")
+    pressing.add_argument("scenes", nargs="*", choices=[[], *NAMES], help="all unless given")
     rolling = benches.add_parser("restarts", help="restart two gateways in turn under load and count failed calls")
     rolling.add_argument("--restarts", type=int, default=20)
     rolling.add_argument("--clients", type=int, default=16)
