@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -123,6 +124,25 @@ async def test_on_sigterm_calls_under_way_on_all_workers_end_and_no_new_ones_are
         assert await asyncio.wait_for(here.serve.process.wait(), 20) == 0
     lines = [json.loads(line) for line in here.serve.stdout.splitlines()]
     assert sum(line.get("charged", 0) for line in lines) == 12 * PRICE
+
+
+async def test_on_sigterm_workers_take_calls_as_lame_ducks_first_and_every_answer_ends_its_connection(
+    cwd: Path,
+) -> None:
+    async with crew(cwd, replaced={"SHUTDOWN__LAME_DUCK_S": "4"}) as here:
+        assert "Connection" not in await headers(here)
+        here.serve.process.send_signal(signal.SIGTERM)
+        await until_draining(here)
+        async with asyncio.timeout(3):
+            while (await headers(here)).get("Connection") != "close":  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(0.01)
+        assert await here.calls(4) == [200] * 4
+        assert await asyncio.wait_for(here.serve.process.wait(), 20) == 0
+
+
+async def headers(here: Crew) -> Mapping[str, str]:
+    async with here.session.get(f"{here.url}/gateway/budget", headers={"X-Dezgo-Key": here.token}) as answer:
+        return answer.headers
 
 
 async def until_draining(here: Crew) -> None:
