@@ -10,6 +10,8 @@ from gateway.web.disk import BACK_BYTES, WINDOW_BYTES, Disk, Spooled
 class InFlight:
     """Counts the body bytes held by all requests together; more than a bound is Busy.
 
+    The last quarter of the memory is for bodies that stay there: however many large ones come, small ones find room.
+
     Args:
         bytes_max: in memory.
         disk: where larger bodies go; it has a bound of its own.
@@ -20,6 +22,7 @@ class InFlight:
 
     def __init__(self, bytes_max: int, disk: Disk) -> None:
         self._bytes_max = bytes_max
+        self._large_max = max(WINDOW_BYTES, bytes_max * 3 // 4)
         self.disk = disk
         self.bytes = 0
 
@@ -32,9 +35,9 @@ class InFlight:
         finally:
             share.end()
 
-    def take(self, count: int) -> None:
-        """Add `count` bytes. Raises Busy when that passes the bound; then nothing was added."""
-        if self.bytes + count > self._bytes_max:
+    def take(self, count: int, *, large: bool = False) -> None:
+        """Add `count` bytes, of a body on disk if `large`. Raises Busy past the bound; then nothing was added."""
+        if self.bytes + count > (self._large_max if large else self._bytes_max):
             raise Busy
         self.bytes += count
 
@@ -66,7 +69,9 @@ class Share:
 
     def to_disk(self, count: int, *, memory: int = WINDOW_BYTES) -> Spooled:
         """From now on hold `count` bytes on disk, and in memory only what is on its way there. Raises Busy."""
-        self.grow_to(memory)
+        if memory > self._bytes:
+            self._all.take(memory - self._bytes, large=True)
+            self._bytes = memory
         self._shrink_to(memory)
         self.file = Spooled(self._all.disk)
         self.grow_to(count)

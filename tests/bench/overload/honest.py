@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 
 import aiohttp
 import uvloop
@@ -15,17 +16,17 @@ async def main(url: str, seconds: float, per_s: int) -> None:
     """Begin `per_s` calls each second, whether or not others have ended."""
     headers = {"X-Dezgo-Key": sys.stdin.readline().strip(), "Content-Type": "application/json"}
     taken: list[float] = []
-    failed = 0
+    failed: Counter[str] = Counter()
 
     async def one(session: aiohttp.ClientSession) -> None:
-        nonlocal failed
         began = time.perf_counter()
         try:
             async with session.post(f"{url}/text2image", data=BODY, headers=headers) as answer:
-                await answer.read()
-                failed += answer.status != 200
-        except (aiohttp.ClientError, TimeoutError):
-            failed += 1
+                body = await answer.read()
+                if answer.status != 200:
+                    failed[f"{answer.status} {json.loads(body).get('reason')}"] += 1
+        except (aiohttp.ClientError, TimeoutError) as error:
+            failed[type(error).__name__] += 1
         taken.append((time.perf_counter() - began) * 1000)
 
     timeout = aiohttp.ClientTimeout(total=20)

@@ -183,9 +183,9 @@ async def test_a_directory_that_takes_no_files_is_found_at_start(tmp_path: Path)
 
 
 async def test_shares_are_bounded_in_memory_and_on_disk_and_given_back(disk: Disk) -> None:
-    in_flight = InFlight(2 * WINDOW_BYTES, disk)
-    with in_flight.share() as one, in_flight.share() as two, in_flight.share() as three:
-        one.grow_to(WINDOW_BYTES + 5)
+    in_flight = InFlight(4 * WINDOW_BYTES, disk)
+    with in_flight.share() as one, in_flight.share() as two, in_flight.share() as three, in_flight.share() as four:
+        one.grow_to(2 * WINDOW_BYTES + 5)
         with pytest.raises(Busy):
             two.to_disk(1_000)
         one.to_disk(9_000_000)
@@ -194,10 +194,29 @@ async def test_shares_are_bounded_in_memory_and_on_disk_and_given_back(disk: Dis
         two.to_disk(400_000)
         with pytest.raises(Busy):
             two.grow_to(600_000)
+        three.to_disk(1)
+        four.grow_to(WINDOW_BYTES)
         with pytest.raises(Busy):
-            three.grow_to(1)
-        assert (in_flight.bytes, disk.bytes) == (2 * WINDOW_BYTES, 9_900_000)
+            four.grow_to(WINDOW_BYTES + 1)
+        assert (in_flight.bytes, disk.bytes) == (4 * WINDOW_BYTES, 9_900_001)
     assert (in_flight.bytes, disk.bytes) == (0, 0)
+
+
+async def test_large_bodies_leave_a_quarter_of_the_memory_to_small_ones(disk: Disk) -> None:
+    in_flight = InFlight(4 * WINDOW_BYTES, disk)
+    with in_flight.share() as one, in_flight.share() as two, in_flight.share() as three, in_flight.share() as four:
+        for share in (one, two, three):
+            share.to_disk(1)
+        with pytest.raises(Busy):
+            four.to_disk(1)
+        four.grow_to(WINDOW_BYTES)
+
+
+async def test_a_bound_of_one_window_still_takes_a_large_body(disk: Disk) -> None:
+    in_flight = InFlight(WINDOW_BYTES, disk)
+    with in_flight.share() as one:
+        one.to_disk(1)
+        assert in_flight.bytes == WINDOW_BYTES
 
 
 def test_files_are_bounded_by_what_each_takes() -> None:
