@@ -3,7 +3,7 @@
 import gc
 
 # Objects made, and not freed, before the collector looks for cycles. What a command imports stays: looking through it
-# again and again takes a fifth of its start. Who serves sets bounds of its own.
+# again and again takes a tenth of its start or more. Who serves sets bounds of its own.
 COLLECTED_AFTER = 100_000
 
 

@@ -13,7 +13,7 @@ import aiohttp
 
 BODY = {"prompt": "an astronaut on a {size} horse", "width": 512, "height": 512, "steps": 30}
 
-_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 _WRK_LUA = """
 local tokens = {{{tokens}}}
@@ -74,11 +74,11 @@ async def _output(words: list[str], said: str) -> str:
 
 
 def _read(text: str) -> Load:
-    requests, seconds = _found(r"(\d+) requests in ([\d.]+)s", text)
+    requests, taken, unit = _found(r"(\d+) requests in ([\d.]+)(us|ms|s|m)", text)
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     return Load(
         int(requests),
-        float(seconds),
+        float(taken) * _UNITS[unit] / 1e3,
         _percentile(text, "50"),
         _percentile(text, "99"),
         int(failed.group(1)) if failed else 0,
@@ -86,15 +86,15 @@ def _read(text: str) -> Load:
 
 
 def _percentile(text: str, which: str) -> float:
-    value, unit = _found(rf"\s{which}%\s+([\d.]+)(us|ms|s)\b", text)
+    value, unit = _found(rf"\s{which}%\s+([\d.]+)(us|ms|s|m)\b", text)
     return float(value) * _UNITS[unit]
 
 
-def _found(pattern: str, text: str) -> tuple[str, str]:
+def _found(pattern: str, text: str) -> tuple[str, ...]:
     found = re.search(pattern, text)
     if found is None:
         raise RuntimeError("wrk said something unexpected")
-    return found.group(1), found.group(2)
+    return found.groups()
 
 
 async def paced(url: str, tokens: tuple[str, ...], *, size: str, seconds: float, per_s: int) -> list[float]:

@@ -150,7 +150,7 @@ async def restarts(directory: Path, *, count: int, clients: int, lame_duck_s: fl
                 load = Load(found, simulator, lame_duck_s + 0.5, random.Random(seed))  # noqa: S311 - no secret
                 async with load.running(clients):
                     times = await _roll(found, count)
-            audit, held = await _books(store.url)
+            audit, held = await books(store.url)
     finally:
         await simulator.stop()
     return Outcome(
@@ -176,7 +176,7 @@ async def _roll(found: Fleet, count: int) -> list[tuple[float, float]]:
     return times
 
 
-async def _books(store_url: str) -> tuple[Audit, int]:
+async def books(store_url: str) -> tuple[Audit, int]:
     """What the ledger says once nobody serves any more, and how many holds are open."""
     store = Store(store_url, deadline_s=5)
     try:
