@@ -14,6 +14,7 @@ from tests.bench.failover import DURABILITIES, HOWS, failover
 from tests.bench.faults import faults
 from tests.bench.ledger import SILENT, bench
 from tests.bench.proxy.measure import measure
+from tests.bench.proxy.workers import compare
 from tests.bench.windows import sweep
 from tests.servers.node import bundled_program
 
@@ -41,6 +42,12 @@ def main() -> int:
     comparing.add_argument("--seconds", type=int, default=4, help="of load per round and server")
     comparing.add_argument("--connections", type=int, default=64)
     comparing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    crewing = benches.add_parser("workers", help="the same gateway in one process and in several")
+    crewing.add_argument("--workers", type=int, default=2)
+    crewing.add_argument("--rounds", type=int, default=5)
+    crewing.add_argument("--seconds", type=int, default=4, help="of load per round and gateway")
+    crewing.add_argument("--connections", type=int, default=64)
+    crewing.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     failing = benches.add_parser("failover", help="kill the primary of a replicated store and count what is lost")
     failing.add_argument("--rounds", type=int, default=10)
     failing.add_argument("--seed", type=int, default=None, help="of the plan; a fresh one unless given")
@@ -57,15 +64,22 @@ def main() -> int:
     keeping.add_argument("--processes", type=int, default=2, help="of clients")
     keeping.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     said = parser.parse_args()
-    run = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}[
-        said.bench
-    ]
-    return run(said)
+    ways = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
+    return {**ways, "workers": _workers}[said.bench](said)
 
 
 def _proxy(said: argparse.Namespace) -> int:
     figures = asyncio.run(measure(rounds=said.rounds, seconds=said.seconds, connections=said.connections))
     return _shown(said, figures, sound=True)
+
+
+def _workers(said: argparse.Namespace) -> int:
+    if said.workers <= 1:
+        sys.exit("--workers is 2 or more: one is what they are compared with")
+    figures = asyncio.run(
+        compare(workers=said.workers, rounds=said.rounds, seconds=said.seconds, connections=said.connections)
+    )
+    return _shown(said, figures, sound=not any(figures["failed"]))
 
 
 def _windows(said: argparse.Namespace) -> int:

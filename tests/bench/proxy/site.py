@@ -5,11 +5,12 @@ line per request.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Served:
 
     Attributes:
         url: where.
-        pid: whose processor time counts.
+        pid: whose processor time counts, and that of its children.
     """
 
     url: str
@@ -54,8 +55,19 @@ class Served:
 
     def cpu_s(self) -> float:
         """Processor seconds so far, in user and system mode."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(self.shares().values())
+
+    def shares(self) -> dict[str, float]:
+        """The same by process: its name and number."""
+        found = {}
+        for place in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                head, _, rest = place.read_text("utf-8").rpartition(")")
+                fields, pid = rest.split(), int(place.parent.name)
+                if self.pid in (pid, int(fields[1])):
+                    name = f"{head.partition('(')[2]} {pid}"
+                    found[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return found
 
     def rss_mb(self) -> float:
         """Resident memory now."""
@@ -93,30 +105,37 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         embedded = await stack.enter_async_context(EmbeddedStore(directory / "store", fsync="always"))
         store = Store(embedded.url, deadline_s=5)
         stack.push_async_callback(store.close)
-        ports = [_free_port() for _ in range(4)]
-        direct = await _started(stack, "tests.bench.proxy.stub", ports[0], SMALL_BYTES, LARGE_BYTES)
-        bare = await _started(stack, "tests.bench.proxy.bare", ports[1], direct.url)
-        tokens = _configured(directory, port=ports[2], ops_port=ports[3], upstream=direct.url, store=embedded.url)
-        gateway = await _started(stack, "gateway", ports[2], "--config", directory / "config", before="serve")
+        ports = [free_port() for _ in range(4)]
+        direct = await started(stack, "tests.bench.proxy.stub", ports[0], SMALL_BYTES, LARGE_BYTES)
+        bare = await started(stack, "tests.bench.proxy.bare", ports[1], direct.url)
+        tokens = configured(directory, port=ports[2], ops_port=ports[3], upstream=direct.url, store=embedded.url)
+        gateway = await started(stack, "gateway", ports[2], "--config", directory / "config", before="serve")
         yield Site(direct, bare, gateway, tokens, store)
 
 
-async def _started(stack: AsyncExitStack, module: str, port: int, *words: object, before: str | None = None) -> Served:
+async def started(
+    stack: AsyncExitStack,
+    module: str,
+    port: int,
+    *words: object,
+    before: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Served:
     """Start `python -m module` and wait until its port answers."""
     said = [str(word) for word in ((port,) if before is None else (before,)) + words]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, *said),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL"},
+        env={"PATH": os.environ["PATH"], "DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL", **(environ or {})},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=None,
     )
     stack.push_async_callback(_stopped, process)
     deadline = time.monotonic() + _READY_WITHIN_S
-    while not _answers(port):
+    while not answers(port):
         if process.returncode is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{module} did not start")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.01)
     return Served(f"http://127.0.0.1:{port}", process.pid)
 
 
@@ -126,7 +145,7 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _configured(directory: Path, *, port: int, ops_port: int, upstream: str, store: str) -> tuple[str, ...]:
+def configured(directory: Path, *, port: int, ops_port: int, upstream: str, store: str) -> tuple[str, ...]:
     """Write the gateway's configuration; returns a token of each tenant."""
     config = directory / "config"
     config.mkdir()
@@ -165,14 +184,16 @@ def _budgets(name: str) -> str:
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port nobody has just now."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
         return port
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody takes connections there."""
     with socket.socket() as asked:
         asked.settimeout(0.5)
         return asked.connect_ex(("127.0.0.1", port)) == 0
