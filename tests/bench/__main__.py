@@ -18,6 +18,7 @@ from tests.bench.overload.measure import NAMES
 from tests.bench.overload.measure import measure as overload
 from tests.bench.overload.measure import sound as overload_kept
 from tests.bench.proxy.measure import measure
+from tests.bench.proxy.workers import compare
 from tests.bench.restarts.rolling import restarts
 from tests.bench.scraping import scrape
 from tests.bench.start import start
@@ -27,8 +28,7 @@ from tests.servers.node import bundled_program
 LOST_PERCENT_MAX = 50
 
 
-def main() -> int:
-    """Run one bench; 0 when what it found is sound."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     benches = parser.add_subparsers(dest="bench", required=True)
     killing = benches.add_parser("faults", help="kill gateway and store under load and compare the books")
@@ -46,6 +46,11 @@ def main() -> int:
     comparing.add_argument("--seconds", type=int, default=4, help="of load per round and server")
     comparing.add_argument("--connections", type=int, default=64)
     comparing.add_argument("--memory-s", type=int, default=20, help="seconds of large answers for looking at memory")
+    crewing = benches.add_parser("workers", help="the same gateway in one process and in several")
+    crewing.add_argument("--workers", type=int, default=2)
+    crewing.add_argument("--rounds", type=int, default=5)
+    crewing.add_argument("--seconds", type=int, default=4, help="of load per round and gateway")
+    crewing.add_argument("--connections", type=int, default=64)
     failing = benches.add_parser("failover", help="kill the primary of a replicated store and count what is lost")
     failing.add_argument("--rounds", type=int, default=10)
     failing.add_argument("--seed", type=int, default=None, help="of the plan; a fresh one unless given")
@@ -72,9 +77,15 @@ def main() -> int:
     seeing.add_argument("--rounds", type=int, default=20)
     for name in benches.choices.values():
         name.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    said = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Run one bench; 0 when what it found is sound."""
+    said = _parser().parse_args()
     runs = {"windows": _windows, "ledger": _ledger, "faults": _faults, "proxy": _proxy, "failover": _failover}
-    return (runs | {"overload": _overload, "restarts": _restarts, "start": _start, "scrape": _scrape})[said.bench](said)
+    runs |= {"overload": _overload, "restarts": _restarts, "start": _start, "scrape": _scrape, "workers": _workers}
+    return runs[said.bench](said)
 
 
 def _overload(said: argparse.Namespace) -> int:
@@ -90,6 +101,15 @@ def _proxy(said: argparse.Namespace) -> int:
     plan = {"rounds": said.rounds, "seconds": said.seconds, "connections": said.connections, "memory_s": said.memory_s}
     figures = asyncio.run(measure(**plan))
     return _shown(said, figures, sound=True)
+
+
+def _workers(said: argparse.Namespace) -> int:
+    if said.workers <= 1:
+        sys.exit("--workers is 2 or more: one is what they are compared with")
+    figures = asyncio.run(
+        compare(workers=said.workers, rounds=said.rounds, seconds=said.seconds, connections=said.connections)
+    )
+    return _shown(said, figures, sound=not any(figures["failed"]))
 
 
 def _windows(said: argparse.Namespace) -> int:

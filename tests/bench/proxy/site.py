@@ -59,6 +59,11 @@ class Served:
         """Processor seconds so far, in user and system mode."""
         return sum(_cpu_s(pid) for pid in _family(self.pid))
 
+    def shares(self) -> dict[str, float]:
+        """The same by process: its name and number."""
+        names = {pid: Path(f"/proc/{pid}/comm").read_text("utf-8").strip() for pid in _family(self.pid)}
+        return {f"{name} {pid}": _cpu_s(pid) for pid, name in names.items()}
+
     def rss_mb(self) -> float:
         """Resident memory now."""
         return sum(_pages(pid) for pid in _family(self.pid)) * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -114,27 +119,27 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         embedded = await stack.enter_async_context(EmbeddedStore(directory / "store", fsync="always"))
         store = Store(embedded.url, deadline_s=5)
         stack.push_async_callback(store.close)
-        ports = iter([_free_port() for _ in range(4 + len(NAMES))])
+        ports = iter([free_port() for _ in range(4 + len(NAMES))])
         module = (sys.executable, "-m")
         port = next(ports)
         stub = (*module, "tests.bench.proxy.stub", str(port), str(SMALL_BYTES), str(LARGE_BYTES))
-        served = {"direct": await _started(stack, stub, port)}
+        served = {"direct": await started(stack, stub, port)}
         upstream = served["direct"].url
         port = next(ports)
-        served["bare"] = await _started(stack, (*module, "tests.bench.proxy.bare", str(port), upstream), port)
-        pem = _private_key()
+        served["bare"] = await started(stack, (*module, "tests.bench.proxy.bare", str(port), upstream), port)
+        pem = private_key()
         port = next(ports)
         shape = {"port": port, "ops_port": next(ports), "upstream": upstream, "store": embedded.url}
-        tokens = _configured(directory, pem, **shape)
+        tokens = configured(directory, pem, **shape)
         config = str(directory / "config")
-        served["gateway"] = await _started(stack, (*module, "gateway", "serve", "--config", config), port)
+        served["gateway"] = await started(stack, (*module, "gateway", "serve", "--config", config), port)
         here, absent = found(directory, ports, upstream=upstream, key=_public(pem))
         for other, at in here:
-            served[other.name] = await _started(stack, other.words, at, other.environ)
+            served[other.name] = await started(stack, other.words, at, other.environ)
         yield Site(served, tuple(absent), tokens, store)
 
 
-async def _started(
+async def started(
     stack: AsyncExitStack, words: Sequence[str], port: int, environ: Mapping[str, str] = MappingProxyType({})
 ) -> Served:
     """Start a program and wait until its port answers."""
@@ -147,7 +152,7 @@ async def _started(
     )
     stack.push_async_callback(_stopped, process)
     deadline = time.monotonic() + _READY_WITHIN_S
-    while not _answers(port):
+    while not answers(port):
         if process.returncode is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{words[0]} did not start")
         await asyncio.sleep(0.05)
@@ -160,7 +165,7 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _private_key() -> bytes:
+def private_key() -> bytes:
     private = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -172,7 +177,7 @@ def _public(pem: bytes) -> rsa.RSAPublicKey:
     return private.public_key()
 
 
-def _configured(directory: Path, pem: bytes, **said: object) -> tuple[str, ...]:
+def configured(directory: Path, pem: bytes, **said: object) -> tuple[str, ...]:
     """Write the gateway's configuration; returns a token of each tenant."""
     config = directory / "config"
     config.mkdir()
@@ -207,14 +212,16 @@ def _budgets(name: str) -> str:
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port nobody has just now."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
         return port
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody takes connections there."""
     with socket.socket() as asked:
         asked.settimeout(0.5)
         return asked.connect_ex(("127.0.0.1", port)) == 0
