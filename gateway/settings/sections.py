@@ -50,7 +50,7 @@ class Listen(Rules):
         default=None, ge=1, le=1_000_000, description="Of one address, trusted proxies left out; null: no such bound."
     )
     idle_timeout_s: Seconds = Field(
-        default=15.0, gt=0, le=3600, description="Seconds for a connection to send the whole head of its next request."
+        default=75.0, gt=0, le=3600, description="Seconds for a connection to send the whole head of its next request."
     )
     request_timeout_s: Seconds | None = Field(
         default=None,
