@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn
 
 from gateway.ledger.embedded import EmbeddedStore
 from gateway.logs.turns import SharedTurn
+from gateway.metrics.snapshots import Snapshot
 from gateway.settings import Settings
 from gateway.workers.desk import Desk, attend
 from gateway.workers.listening import Sockets, bound, port_of
@@ -189,11 +190,15 @@ class Supervisor:
             self._family.free.append(slot)
 
     def _tell(self) -> None:
-        self._family.shelf.put(ROLL, self._roll.as_bytes())
+        if not self._family.shelf.put(ROLL, self._roll.as_bytes()):
+            # Who lives must be known. Counters begin anew, as after any restart.
+            self._roll.dead = Snapshot()
+            self._family.shelf.put(ROLL, self._roll.as_bytes())
 
     def _wait_s(self) -> float:
         now_s = time.monotonic()
-        waits = (self._watch.wait_s(now_s) if self._desk.served else None, self._desk.wait_s(now_s))
+        may_start = self._desk.served and self._family.free  # else it waits for somebody's end
+        waits = (self._watch.wait_s(now_s) if may_start else None, self._desk.wait_s(now_s))
         return min((wait for wait in waits if wait is not None), default=_LOOK_EVERY_S)
 
     def _wait(self, seconds: float) -> None:
