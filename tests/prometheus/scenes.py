@@ -56,6 +56,11 @@ def _refused(reason: str, values: str) -> dict[str, str]:
     return {f'dezgo_gateway_refusals_total{{reason="{reason}",tenant="studio",instance="a:8081"}}': values}
 
 
+def _workers(wanted: str, ready: str) -> dict[str, str]:
+    states = {"wanted": wanted, "ready": ready}
+    return {f'dezgo_gateway_workers{{state="{state}",instance="a:8081"}}': values for state, values in states.items()}
+
+
 def _left(values: str) -> dict[str, str]:
     return {'dezgo_gateway_upstream_account_remaining_credits{instance="a:8081"}': values}
 
@@ -212,6 +217,14 @@ SERVICE = (
           _plain("dezgo_gateway_identity_keys_age_seconds", "0+60x60"), "40m", (ONE,)),
     Scene("DezgoKeySetStale", "it is fetched every few minutes",
           _plain("dezgo_gateway_identity_keys_age_seconds", "0 60 120 180 240 0 60 120 180 240 0x50"), "40m"),
+    Scene("DezgoWorkersMissing", "one of three is not there", _workers("3x60", "3x10 2x50"), "30m", (ONE,)),
+    Scene("DezgoWorkersMissing", "one was replaced at once", _workers("3x60", "3x10 2x1 3x48"), "30m"),
+    Scene("DezgoLoopLags", "for half an hour", _plain("dezgo_gateway_event_loop_lag_seconds", "0.9x60"), "30m", (ONE,)),
+    Scene("DezgoLoopLags", "for a moment", _plain("dezgo_gateway_event_loop_lag_seconds", "0x20 2x1 0x40"), "30m"),
+    Scene("DezgoOverloaded", "calls find no place", _refused("overloaded", "0+60x60"), "30m", (ONE,)),
+    Scene("DezgoOverloaded", "bodies find no room", _refused("busy", "0+60x60"), "30m", (ONE,)),
+    Scene("DezgoOverloaded", "one now and then", _refused("overloaded", "0+1x60"), "30m"),
+    Scene("DezgoOverloaded", "budgets are empty", _refused("budget_exhausted", "0+60x60"), "30m"),
     Scene("DezgoBurnsFast", "a tenth of all requests fails", _requests("0+90x120", "0+10x120"), "90m", (ERRORS,)),
     Scene("DezgoBurnsFast", "it did until ten minutes ago", _requests("0+90x120", "0+10x80 800x40"), "95m"),
     Scene("DezgoBurnsFast", "a fifth fails, for ten minutes so far",
