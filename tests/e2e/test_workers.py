@@ -44,7 +44,7 @@ async def test_totals_are_those_of_all_calls_also_after_a_worker_was_killed_and_
         await until(lambda: len(here.workers) == 2 and first not in here.workers)
         await here.whole(2)
         assert second in here.workers
-        assert await here.total("worker_restarts_total") == 1
+        assert await here.total("worker_restarts_total") == 1, here.serve.stderr
         assert set(await here.calls(60)) == {200}
         await counted(here, 120)
         assert "agrees" in await here.audit()
@@ -236,7 +236,7 @@ async def test_a_desk_that_is_killed_comes_back_on_its_port_with_the_same_totals
         kill(desk)
         await until(lambda: here.living("gateway-desk") not in ([], [desk]))
         await here.whole(2)
-        await counted(here, 10)
+        await here.comes_to("requests_total", 10, route="text2image", outcome="served")
         await until_served(here)
         await counted(here, 11)
 
