@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.bench.overload.rush import STORE, Calls, Capacity, between, counted, lateness, rush, share, with_status
+from tests.bench.overload.rush import STORE, Calls, Capacity, between, counted, lateness, rush, share, with_outcome
 
 TIMES = 10
 WARM_S = 3.0
@@ -27,7 +27,7 @@ async def run(*, seconds: float = 15.0, seed: int = 20261125) -> dict[str, Any]:
             beside = await here.offered(paces, seconds=WARM_S + seconds, seed=seed)
     quiet_alone, quiet = _goodput(alone["quiet"], seconds), _goodput(beside["quiet"], seconds)
     flood = between(beside["flood"], WARM_S, WARM_S + seconds)
-    served = len(with_status(flood, 200)) / seconds + quiet["served_per_s"]
+    served = len(with_outcome(flood, "200")) / seconds + quiet["served_per_s"]
     return {
         "store": STORE,
         "seconds": seconds,
@@ -38,7 +38,7 @@ async def run(*, seconds: float = 15.0, seed: int = 20261125) -> dict[str, Any]:
         "quiet_goodput_ratio": round(quiet["served_per_s"] / quiet_alone["served_per_s"], 3),
         "quiet_p99_ratio": round(quiet["p99_ms"] / quiet_alone["p99_ms"], 2),
         "flood_answers": counted(flood),
-        "flood_refused_p99_ms": share(with_status(flood, 503), 0.99),
+        "flood_refused_p99_ms": share(with_outcome(flood, "overloaded"), 0.99),
         "offered_late_p99_ms": lateness(flood, 0.99),
         "goodput": round(served / CAPACITY.per_s, 3),
     }
@@ -46,7 +46,7 @@ async def run(*, seconds: float = 15.0, seed: int = 20261125) -> dict[str, Any]:
 
 def _goodput(calls: Calls, seconds: float) -> dict[str, Any]:
     ended = between(calls, WARM_S, WARM_S + seconds)
-    served = with_status(ended, 200)
+    served = with_outcome(ended, "200")
     return {
         "served_per_s": round(len(served) / seconds, 2),
         "p50_ms": share(served, 0.5),

@@ -2,7 +2,7 @@
 
 `python -m tests.bench.overload.offered URL SECONDS SEED FILE`, and `NAME PER_S TOKEN` line by line on its input. The
 calls of a tenant come at random instants. Writes, as JSON, every call of every tenant: when it began and ended, and its
-status.
+outcome.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
+_PROBLEM = "application/problem+json"
 _BODY = json.dumps({"prompt": "an astronaut on a horse"}).encode()
 
 
@@ -30,13 +31,15 @@ class Tenant:
 
 async def offer(
     url: str, tenants: list[Tenant], seconds: float, seed: int
-) -> dict[str, list[tuple[float, float, int, float]]]:
-    """By tenant, its calls as (begun, ended, status, late), in seconds from the start on; status 0 for none.
+) -> dict[str, list[tuple[float, float, str, float]]]:
+    """By tenant, its calls as (begun, ended, outcome, late), in seconds from the start on.
+
+    `outcome`: the status, of a refusal its reason; `none` for no answer.
 
     `late`: how much later than planned it began; that is the machine's doing, not the gateway's.
     """
     chance = random.Random(seed)  # noqa: S311 - when calls come, no secret
-    found: dict[str, list[tuple[float, float, int, float]]] = {tenant.name: [] for tenant in tenants}
+    found: dict[str, list[tuple[float, float, str, float]]] = {tenant.name: [] for tenant in tenants}
     plan = sorted((at, tenant.name, tenant) for tenant in tenants for at in _instants(chance, tenant.per_s, seconds))
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
@@ -44,14 +47,14 @@ async def offer(
 
         async def one(tenant: Tenant, planned_s: float) -> None:
             headers = {"X-Dezgo-Key": tenant.token, "Content-Type": "application/json"}
-            first_s, status = time.perf_counter() - began_s, 0
+            first_s, outcome = time.perf_counter() - began_s, "none"
             try:
                 async with session.post(f"{url}/text2image", data=_BODY, headers=headers) as answer:
-                    await answer.read()
-                    status = answer.status
+                    body = await answer.read()
+                    outcome = json.loads(body)["reason"] if answer.content_type == _PROBLEM else str(answer.status)
             except aiohttp.ClientError:
                 pass  # told as no answer
-            found[tenant.name].append((first_s, time.perf_counter() - began_s, status, first_s - planned_s))
+            found[tenant.name].append((first_s, time.perf_counter() - began_s, outcome, first_s - planned_s))
 
         for at, _, tenant in plan:
             await asyncio.sleep(max(0.0, began_s + at - time.perf_counter()))

@@ -53,8 +53,8 @@ class Capacity:
         return self.at_once / self.takes_s
 
 
-# Each call: begun, ended, status, and how much later than planned it began.
-Calls = list[tuple[float, float, int, float]]
+# Each call: begun, ended, outcome (a status, of a refusal its reason), and how much later than planned it began.
+Calls = list[tuple[float, float, str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +137,16 @@ def between(calls: Calls, first_s: float, last_s: float) -> Calls:
     return [call for call in calls if first_s <= call[1] < last_s]
 
 
-def with_status(calls: Calls, *statuses: int) -> Calls:
+def with_outcome(calls: Calls, *outcomes: str) -> Calls:
     """Those that were answered so."""
-    return [call for call in calls if call[2] in statuses]
+    return [call for call in calls if call[2] in outcomes]
 
 
 def counted(calls: Calls) -> dict[str, Any]:
-    """How many were answered how; `0` for no answer."""
+    """How many were answered how."""
     found: dict[str, int] = {}
-    for _, _, status, _ in calls:
-        found[str(status)] = found.get(str(status), 0) + 1
+    for _, _, outcome, _ in calls:
+        found[outcome] = found.get(outcome, 0) + 1
     return dict(sorted(found.items()))
 
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.bench.overload.rush import STORE, Capacity, between, counted, lateness, rush, share, with_status
+from tests.bench.overload.rush import STORE, Capacity, between, counted, lateness, rush, share, with_outcome
 
 TIMES = 10
 TENANTS = 20
@@ -28,8 +28,8 @@ async def run(*, seconds: float = 15.0, seed: int = 20261125) -> dict[str, Any]:
             found = await here.offered(offered, seconds=WARM_S + seconds, seed=seed)
             cpu_s = here.cpu_s() - cpu_s
     calls = between([call for calls in found.values() for call in calls], WARM_S, WARM_S + seconds)
-    served, refused = with_status(calls, 200), with_status(calls, 503)
-    each = [len(with_status(between(calls, WARM_S, WARM_S + seconds), 200)) for calls in found.values()]
+    served, refused = with_outcome(calls, "200"), with_outcome(calls, "overloaded")
+    each = [len(with_outcome(between(calls, WARM_S, WARM_S + seconds), "200")) for calls in found.values()]
     return {
         "store": STORE,
         "seconds": seconds,
