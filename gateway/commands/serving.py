@@ -16,7 +16,7 @@ from gateway.workers.supervisor import Supervisor
 
 # Objects made, and not freed, between two collections of the youngest; how many of these make one of the next.
 # Not more: what is left in a cycle may hold an image.
-_COLLECTED_AFTER = (2_000, 20, 20)
+_COLLECTED_AFTER = (20_000, 10, 20)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -26,34 +26,39 @@ class Body:
         self._read = read
         self._watch = watch
         self._end = end
-        self._outcome: Exception | None = None
+        self._ended = False
+        self._error: UpstreamError | None = None
 
     def __aiter__(self) -> "Body":
         return self
 
     async def __anext__(self) -> bytes:
-        while self._outcome is None:
+        while not self._ended:
             passed = await self._step()
             if passed:
                 return passed
-        raise self._outcome
+        if self._error is not None:
+            raise self._error
+        # A fresh one: what is raised holds its frames, and these hold the body. Kept here it would be a cycle for the
+        # collector, with each answer.
+        raise StopAsyncIteration
 
     async def close(self) -> None:
         """Give the connection up: back to the pool when the body was read to its end, else closed."""
         self._end()
 
     async def _step(self) -> bytes:
-        """The bytes that may pass now, perhaps none. Sets the outcome when these are the last."""
+        """The bytes that may pass now, perhaps none. Says in `_ended` that these are the last."""
         piece = await self._read()
         if isinstance(piece, UpstreamError):
-            return self._ended(piece)
+            return self._over(piece)
         if not piece:
-            self._ended(StopAsyncIteration())
+            self._over(None)
             return self._watch.rest()
         passed = self._watch.passed(piece)
-        return self._ended(UpstreamLeak()) if passed is None else passed
+        return self._over(UpstreamLeak()) if passed is None else passed
 
-    def _ended(self, outcome: Exception) -> bytes:
-        self._outcome = outcome
+    def _over(self, error: UpstreamError | None) -> bytes:
+        self._ended, self._error = True, error
         self._end()
         return b""

@@ -30,7 +30,7 @@ class MasterKey:
         ValueError: it is not. The message does not hold it.
     """
 
-    __slots__ = ("__finds", "__forms", "__open", "__plains")
+    __slots__ = ("__finds", "__open", "__plains", "__watch")
 
     def __init__(self, text: str) -> None:
         self.__plains: Callable[[], tuple[bytes, ...]] = tuple
@@ -49,8 +49,15 @@ class MasterKey:
         forms = tuple(form for key in plains for form in _forms(key))
         self.__open: Callable[[], str] = lambda: text
         self.__plains = lambda: plains
-        self.__forms: Callable[[], tuple[bytes, ...]] = lambda: forms
-        self.__finds: Callable[[bytes], bool] = _finder(forms)
+        finds_any, finds_plain = _finder(forms), _finder(plains)
+        begins_any, begins_plain = _beginnings(forms), _beginnings(plains)
+        self.__finds: Callable[[bytes], bool] = finds_any
+        self.__watch: Callable[[bool], Watch] = lambda thorough: Watch(
+            finds_plain=finds_plain,
+            finds_any=finds_any,
+            thorough_bytes=THOROUGH_BYTES if thorough else 0,
+            begins=begins_any if thorough else begins_plain,
+        )
 
     def open(self) -> str:
         """The key itself. Only `proxy` may call this, and may not keep what it gets."""
@@ -66,13 +73,7 @@ class MasterKey:
 
     def watch(self, *, thorough: bool) -> "Watch":
         """Watch one body go by: for every form if `thorough`, else for the plain one alone."""
-        plains = self.__plains()
-        return Watch(
-            finds_plain=_finder(plains),
-            finds_any=self.__finds,
-            thorough_bytes=THOROUGH_BYTES if thorough else 0,
-            begins=_beginnings(self.__forms() if thorough else plains),
-        )
+        return self.__watch(thorough)
 
     def __repr__(self) -> str:
         return "***"
