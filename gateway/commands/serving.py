@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -11,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import App
+from gateway.commands.memory import keep_freed_memory, look_for_cycles_rarely
 from gateway.settings import Settings
 from gateway.workers.supervisor import Supervisor
-
-# Objects made, and not freed, between two collections of the youngest; how many of these make one of the next.
-# Not more: what is left in a cycle may hold an image.
-_COLLECTED_AFTER = (20_000, 10, 20)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -24,6 +20,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end, on uvloop where it is installed."""
     hold_standard_streams()
+    keep_freed_memory()
     look_for_cycles_rarely()
     try:
         import uvloop  # noqa: PLC0415 - optional: not on every platform
@@ -31,16 +28,6 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
     else:
         uvloop.run(main)
-
-
-def look_for_cycles_rarely() -> None:
-    """Tell the collector that what is there now stays, and that requests leave few cycles behind.
-
-    With Python's own thresholds it walks over everything that is alive some thousand times a minute under load. The
-    few cycles that imports leave behind stay too: looking for them would delay the start.
-    """
-    gc.freeze()
-    gc.set_threshold(*_COLLECTED_AFTER)
 
 
 def hold_standard_streams() -> None:
@@ -106,6 +93,7 @@ def serve_with_workers(
     hold_standard_streams()
     with contextlib.suppress(ImportError):
         import uvloop  # noqa: F401, PLC0415 - once, before the fork, instead of once in each process
+    keep_freed_memory()
     look_for_cycles_rarely()
     status = Supervisor(settings, workers, run=run, guard=guard, started=started, say=say).serve()
     if status:

@@ -212,6 +212,7 @@ class _Flow:
         self._read_timeout_s = read_timeout_s
         self._ends_s = ends_s
         self._over = False
+        self._read_bytes = 0
         if voyage.lost is not None:
             voyage.lost.add_done_callback(self._on_lost)
 
@@ -224,10 +225,12 @@ class _Flow:
         if self._over:
             return UpstreamUnanswered("reset")
         try:
-            piece = content.read_nowait()
-            if not piece and not content.is_eof():  # only what has to be waited for needs a deadline
+            if content.is_eof() or content.total_bytes > self._read_bytes:
+                piece = await _chunk(content)
+            else:  # only what has to be waited for needs a deadline
                 async with asyncio.timeout_at(min(now_s + self._read_timeout_s, self._ends_s)):
-                    piece = await content.readany()
+                    piece = await _chunk(content)
+            self._read_bytes += len(piece)
         except asyncio.CancelledError:
             pass
         except Exception as error:  # noqa: BLE001 - whatever it is, only its meaning leaves
@@ -254,6 +257,14 @@ class _Flow:
         content = self._answer.content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientError())
+
+
+async def _chunk(content: aiohttp.StreamReader) -> bytes:
+    """The next bytes as they came in, not joined with those behind them; none at the end."""
+    while True:
+        piece, more = await content.readchunk()
+        if piece or not more:
+            return piece
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:

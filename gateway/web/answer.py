@@ -67,7 +67,7 @@ class _Streamed(web.StreamResponse):
 class Way(Protocol):
     """The way out to a client: the framework's, or the short one."""
 
-    async def write(self, chunk: bytes, *, drain: bool) -> None:
+    async def write(self, chunk: bytes | memoryview, *, drain: bool) -> None:
         """Write `chunk`. Raises ConnectionError."""
         ...
 
@@ -162,8 +162,9 @@ class HttpClient:
 
     async def _passed_on(self, way: Way, chunk: bytes, soon_s: float | None = None) -> bytes | None:
         """Write `chunk`. What is left of it, if the client does not take the rest soon. Raises TimeoutError."""
+        whole = chunk if len(chunk) <= _WRITTEN_BYTES else memoryview(chunk)
         for at in range(0, len(chunk), _WRITTEN_BYTES):
-            piece = chunk[at : at + _WRITTEN_BYTES]
+            piece = whole[at : at + _WRITTEN_BYTES]
             self._receipt.bytes_out += len(piece)
             await way.write(piece, drain=False)
             if self._request.protocol.writing_paused and not await self._taken(soon_s):

@@ -82,11 +82,11 @@ class Pouring:
         self.left = length
         asyncio.get_running_loop().call_soon(self.send_head)
 
-    async def write(self, chunk: bytes, *, drain: bool) -> None:
+    async def write(self, chunk: bytes | memoryview, *, drain: bool) -> None:
         """Write `chunk`, behind the head; `drain` is the caller's. Raises ConnectionError when the client is gone."""
         self._put(chunk)
 
-    def _put(self, chunk: bytes) -> None:
+    def _put(self, chunk: bytes | memoryview) -> None:
         if len(chunk) > self.left:
             chunk = chunk[: self.left]
         self.left -= len(chunk)

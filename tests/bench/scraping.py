@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from gateway.account.guard import SharedAccount
-from gateway.commands.serving import look_for_cycles_rarely
+from gateway.commands.memory import look_for_cycles_rarely
 from gateway.errors import GatewayError
 from gateway.ledger.budget import Balance, Budget, BudgetBook, Rule, TeamBudgets, TenantBudgets
 from gateway.ledger.contract import HoldId, Settlement, State
