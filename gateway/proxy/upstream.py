@@ -213,6 +213,8 @@ class _Flow:
         self._ends_s = ends_s
         self._over = False
         self._read_bytes = 0
+        # Of a body in the upstream's own chunks, however small, those that are there go on together.
+        self._next = _as_it_came if answer.length is not None else aiohttp.StreamReader.readany
         if voyage.lost is not None:
             voyage.lost.add_done_callback(self._on_lost)
 
@@ -226,10 +228,10 @@ class _Flow:
             return UpstreamUnanswered("reset")
         try:
             if content.is_eof() or content.total_bytes > self._read_bytes:
-                piece = await _chunk(content)
+                piece = await self._next(content)
             else:  # only what has to be waited for needs a deadline
                 async with asyncio.timeout_at(min(now_s + self._read_timeout_s, self._ends_s)):
-                    piece = await _chunk(content)
+                    piece = await self._next(content)
             self._read_bytes += len(piece)
         except asyncio.CancelledError:
             pass
@@ -259,12 +261,12 @@ class _Flow:
             content.set_exception(aiohttp.ClientError())
 
 
-async def _chunk(content: aiohttp.StreamReader) -> bytes:
-    """The next bytes as they came in, not joined with those behind them; none at the end."""
-    while True:
-        piece, more = await content.readchunk()
-        if piece or not more:
-            return piece
+async def _as_it_came(content: aiohttp.StreamReader) -> bytes:
+    """The next bytes, not joined with those behind them; none at the end."""
+    piece = b""
+    while not piece and (content.exception() is not None or not content.at_eof()):
+        piece, _ = await content.readchunk()
+    return piece
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
