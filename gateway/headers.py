@@ -30,6 +30,7 @@ PASSED_BACK: dict[str, re.Pattern[str]] = {
     "x-dezgo-job-id": _VISIBLE,
 }
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _UNNAMEABLE = re.compile(r"[^A-Za-z0-9._:@%-]+", re.ASCII)
 _NAME_CHARACTERS_MAX = 128
@@ -48,12 +49,16 @@ def forwardable(fields: Fields) -> Fields:
 
 def passed_back(reply: Reply) -> Pairs:
     """What of the upstream's fields a client sees: listed, given once, well formed, at most 1,024 characters."""
-    back: Pairs = []
-    for name, form in PASSED_BACK.items():
-        values = [value for key, value in reply.fields if key == name]
-        if len(values) == 1 and len(values[0]) <= _VALUE_CHARACTERS_MAX and form.fullmatch(values[0]):
-            back.append((name, values[0]))
-    return back
+    found: dict[str, str | None] = {}
+    for name, value in reply.fields:
+        if name in PASSED_BACK:
+            found[name] = None if name in found else value
+    return [(name, value) for name, value in found.items() if value is not None and _is_fit(name, value)]
+
+
+def holds_control(text: str) -> bool:
+    """Whether `text` holds what a field's value may not: a control character other than the tab."""
+    return not text.isprintable() and _CONTROL.search(text) is not None
 
 
 def standing_fields(charged: Credits | None, balance: Balance, remaining: Credits, flavour: Flavour) -> Pairs:
@@ -92,6 +97,11 @@ def _rate_limit(balance: Balance, limit: str, left: str, reset_s: int | None) ->
 def gateway_fields(request_id: str) -> Pairs:
     """What every answer of the gateway carries; nothing for an id that is not 1 to 64 of `[A-Za-z0-9-]`."""
     return [("x-request-id", request_id)] if _REQUEST_ID.fullmatch(request_id) else []
+
+
+@lru_cache(maxsize=_NAMES_KEPT)
+def _is_fit(name: str, value: str) -> bool:
+    return len(value) <= _VALUE_CHARACTERS_MAX and PASSED_BACK[name].fullmatch(value) is not None
 
 
 def _whole(amount: Credits) -> str:

@@ -43,8 +43,8 @@ _SPELL = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 # What JSON spells otherwise.
 _ESCAPED = re.compile(r"[^ !#-\[\]-~]")
 
-# The kind of names that every line of ours has; others go the long way.
-_NAMES = {str}
+# Names that a line has anyway, or that say what went wrong.
+_OURS = ("ts", "level", "exc_info")
 
 Event = MutableMapping[str, Any]
 
@@ -128,11 +128,13 @@ class Logs:
 
     def line(self, facts: Mapping[str, Any]) -> None:
         """Write `facts` as one line; its `event` says what it is about. One of these for every request: no detours."""
-        if not {*map(type, facts)} <= _NAMES:
+        if self._level > logging.INFO:
+            return
+        line = self._writer.short("info", facts)
+        if line is None:
             self._write("info", facts)
-        elif self._level <= logging.INFO:
-            writer, event = self._writer, {"event": "unnamed", **facts, "level": "info"}
-            self._pipe.put(writer.redact(None, "", writer.render(None, "", event)))
+        else:
+            self._pipe.put(self._writer.redact(None, "", line))
 
     def event(self, name: str, **facts: Any) -> None:
         """Write that something happened that an operator should know of."""
@@ -184,6 +186,16 @@ class LineWriter:
         except Exception:  # noqa: BLE001 - rule 3
             return _UNLOGGABLE
         return line if len(line) <= LINE_CHARACTERS_MAX else _UNLOGGABLE
+
+    def short(self, level: str, facts: Mapping[str, Any]) -> str | None:
+        """`facts`, their `event` first, as the line `render` would make of them; None when something needs taming."""
+        try:
+            if next(iter(facts), None) != "event" or any(name in facts for name in _OURS):
+                return None
+            line = plainly({"ts": _now(), "level": level}, facts)
+        except Exception:  # noqa: BLE001 - rule 3
+            return None
+        return line if line is None or len(line) <= LINE_CHARACTERS_MAX else None
 
     def redact(self, _: object, __: str, line: str) -> str:
         """`line` without secrets; a fixed line when it is no JSON object without them."""

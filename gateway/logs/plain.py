@@ -1,7 +1,6 @@
 """Plain: the short way to a line, for events in which nothing needs taming. Pure."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,8 +9,6 @@ from typing import Any
 ITEMS_MAX = 64
 VALUE_CHARACTERS_MAX = 256
 
-# What is written as it stands; it is searched for secrets with the whole line.
-_PLAIN = re.compile(r"[ !#-\[\]-~]*").fullmatch
 _WHOLE = 2**63
 
 # Names of lines are few, and come again with each line, mostly with values of the same kinds.
@@ -69,5 +66,9 @@ def _shape(names: tuple[object, ...], kinds: tuple[type, ...]) -> _Shape | None:
 
 
 def _are_plain(texts: list[str]) -> bool:
-    """Whether all of them can be written as they stand: asked of all at once."""
-    return not texts or (max(map(len, texts)) <= VALUE_CHARACTERS_MAX and _PLAIN("".join(texts)) is not None)
+    """Whether all of them can be written as they stand, asked of all at once: printable ASCII that JSON spells so."""
+    if not texts:
+        return True
+    text = "".join(texts)
+    plain = text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+    return plain and max(map(len, texts)) <= VALUE_CHARACTERS_MAX

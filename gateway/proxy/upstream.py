@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from gateway.errors import UpstreamError, UpstreamUnanswered, UpstreamUnreachable
+from gateway.headers import holds_control
 from gateway.messages import Call, Flavour, Reply
 from gateway.proxy.base_url import checked_base_url
 from gateway.proxy.body import Body
@@ -31,13 +32,11 @@ KEEPALIVE_S = 15.0
 
 _KEY_FIELD = {Flavour.DIRECT: "X-Dezgo-Key", Flavour.RAPIDAPI: "X-RapidAPI-Key"}
 
-# What would end a line of the head, or a part of its first one.
-_NO_FIELD = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# What would end a part of the head's first line.
 _NO_TARGET = re.compile(r"[\x00-\x20\x7f]")
 
 # Between the parts of a head that are searched at once; in no key, and no control character.
 _BETWEEN = b"\xff"
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Upstream:
@@ -153,7 +152,7 @@ class Upstream:
     def _reply(self, answer: Answer, flow: "_Flow") -> Reply | UpstreamError:
         raw = answer.fields
         joined = _BETWEEN.join(itertools.chain.from_iterable(raw))
-        if not 200 <= answer.status <= 599 or _CONTROL.search(joined):  # noqa: PLR2004
+        if not 200 <= answer.status <= 599 or holds_control(_as_text(joined)):  # noqa: PLR2004
             flow.end()
             return UpstreamUnanswered("unreadable")
         kind = answer.headers.get("content-type", "").lower()
@@ -185,7 +184,7 @@ def _start(call: Call) -> str | None:
     lines = [f"{name}: {value}" for name, value in call.fields if name in FORWARDED and name not in one_hop]
     target = f"{call.path}?{call.query}" if call.query else call.path
     start = "".join([f"{call.verb} {target} HTTP/1.1\r\n", *[f"{line}\r\n" for line in lines]])
-    if _NO_TARGET.search(target) or _NO_FIELD.search("".join(lines)) or not _is_text(start):
+    if _NO_TARGET.search(target) or holds_control("".join(lines)) or not _is_text(start):
         return None
     return start
 

@@ -5,7 +5,6 @@ the framework's own way.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -14,8 +13,7 @@ from http import HTTPStatus
 
 from aiohttp import ClientConnectionResetError, HttpVersion11, web
 
-# What would end a line of the head, or a part of one.
-_NO_FIELD = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+from gateway.headers import holds_control
 
 _BODILESS = frozenset({204, 205, 304})
 
@@ -49,7 +47,7 @@ def head_of(status: int, fields: Mapping[str, str], length: int) -> bytes:
         fields = {**fields, "content-type": "application/octet-stream"}
     now = f"Content-Length: {length}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
     lines = [f"{name}: {value}" for name, value in fields.items()]
-    if _NO_FIELD.search("".join(lines)):
+    if holds_control("".join(lines)):
         raise ValueError("a control character in a field")
     return "\r\n".join([_status_line(status), *lines, now]).encode()
 
