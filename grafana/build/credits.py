@@ -6,6 +6,10 @@ from grafana.build.panels import Panel, Query, Row, View
 _CHARGED = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant"}'
 _REFUSED = 'dezgo_gateway_refusals_total{tenant=~"$tenant"}'
 _SPENT = f"sum(increase({_CHARGED}[$__range])) or vector(0)"
+_OF_MODELS = 'dezgo_gateway_model_credits_charged_total{tenant=~"$tenant"}'
+# Users without a name, and those that share one.
+_OF_USERS = 'dezgo_gateway_user_credits_charged_total{tenant=~"$tenant", user!~"other|none"}'
+_SAVING = 'dezgo_gateway_upscale_saving_credits_total{tenant=~"$tenant"}'
 _BY_BOTH = f"sum by (tenant, method) (increase({_CHARGED}[$__range]))"
 _UNSURE = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant", flag!="confirmed"}'
 
@@ -127,6 +131,33 @@ _WHERE = Row(
     ),
 )  # fmt: skip
 
+_WHAT = Row(
+    "Models, users and what could be saved",
+    9,
+    (
+        Panel(
+            "table", "Credits by model",
+            "Credits charged in the range. `none` names no model and leaves it to the upstream; `other` are the rest.",
+            p.EXACT_CREDITS,
+            [Query(f"sum by (method, model) (increase({_OF_MODELS}[$__range])) > 0", "credits")], 9, sort="credits",
+        ),
+        Panel(
+            "bargauge", "The ten dearest users",
+            "Credits charged in the range. Of each tenant, so many users have a name here; all others are left out.",
+            p.CREDITS,
+            [Query(f"topk(10, sum by (tenant, user) (increase({_OF_USERS}[$__range])))", "{{tenant}} {{user}}")], 8,
+            empty="no users are named",
+        ),
+        Panel(
+            "bargauge", "Upscaling would have saved",
+            "Credits by which pictures in the range were dearer than half the sides and upscaled to the same size.",
+            p.CREDITS,
+            [Query(f"sort_desc(sum by (tenant, method) (increase({_SAVING}[$__range])) > 0)", "{{tenant}} {{method}}")],
+            7, empty="nothing",
+        ),
+    ),
+)  # fmt: skip
+
 _REFUSALS = Row(
     "Refusals",
     8,
@@ -155,5 +186,5 @@ VIEW = View(
         p.number("usd_per_credit", "USD per credit", "0.0001"),
     ),
     ("dezgo-tenant", "One tenant", "${tenant:queryparam}"),
-    (_GLANCE, _BUDGETS, _BURN_DOWN, _WHERE, _REFUSALS),
+    (_GLANCE, _BUDGETS, _BURN_DOWN, _WHERE, _WHAT, _REFUSALS),
 )

@@ -16,6 +16,7 @@ CREDITS, CREDITS_PER_HOUR, EXACT_CREDITS = "count:cr", "count:cr/h", "locale"
 USD, SHARE, SECONDS, PER_SECOND, WHEN = "currencyUSD", "percentunit", "s", "reqps", "dateTimeAsIso"
 # Whole things, and how often one number goes into another.
 COUNT, TIMES = "locale", "short"
+BYTES = "bytes"
 
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 
@@ -307,7 +308,7 @@ def _columns(panel: Panel) -> list[Json]:
 
 
 # Whom a line is about comes before what of it.
-_LABELS = ("tenant", "budget", "method", "reason", "instance", "version")
+_LABELS = ("tenant", "budget", "method", "model", "reason", "instance", "version")
 # What a column of its own unit needs beside it: cents, room.
 _COLUMNS_OF: Mapping[str, Json] = {
     USD: {"unit": USD, "decimals": 2},

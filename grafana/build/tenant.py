@@ -5,12 +5,23 @@ from grafana.build.panels import Panel, Query, Row, View
 
 _CHARGED = 'dezgo_gateway_credits_charged_total{tenant="$tenant"}'
 _REFUSED = 'dezgo_gateway_refusals_total{tenant="$tenant"}'
+_OF_MODELS = 'dezgo_gateway_model_credits_charged_total{tenant="$tenant"}'
+# Users without a name, and those that share one.
+_OF_USERS = 'dezgo_gateway_user_credits_charged_total{tenant="$tenant", user!~"other|none"}'
+_PAID = "dezgo_gateway_credits_charged_total"
+_CALLS = "dezgo_gateway_upstream_duration_seconds_count"
 _NONE = "no budgets: the ledger cannot be read"
 _UPSTREAM = "dezgo_gateway_upstream_duration_seconds_bucket"
 _WHOLE = 'dezgo_gateway_request_duration_seconds_bucket{outcome="served", method!="none"}'
 _USED = 'tenant_budget:dezgo_gateway_budget_used:ratio{tenant="$tenant"}'
 _EMPTY = 'tenant_budget:dezgo_gateway_budget_empty:seconds{tenant="$tenant"}'
 _RESET = 'max by (tenant, budget) (dezgo_gateway_budget_reset_seconds{tenant="$tenant"})'
+
+
+def _own(metric: str) -> list[Query]:
+    """Percentiles of the tenant's own."""
+    rates = f'sum by (le) (rate(dezgo_gateway_{metric}_bucket{{tenant="$tenant"}}[$__rate_interval]))'
+    return [Query(f"histogram_quantile({share}, {rates})", name) for share, (name, _) in p.SHARES.items()]
 
 
 def _slow(metric: str) -> list[Query]:
@@ -86,18 +97,61 @@ _SPENT = Row(
     ),
 )  # fmt: skip
 
+_WHO = Row(
+    "Users, models and prices",
+    9,
+    (
+        Panel(
+            "bargauge", "The ten dearest users",
+            "Credits charged in the range. So many users have a name here; all others are left out.", p.CREDITS,
+            [Query(f"topk(10, sum by (user) (increase({_OF_USERS}[$__range])))", "{{user}}")], 7,
+            empty="no users are named",
+        ),
+        Panel(
+            "bargauge", "Credits by model",
+            "In the range. `none` names no model and leaves it to the upstream; `other` are the rest.", p.CREDITS,
+            [
+                Query(
+                    f"topk(10, sum by (method, model) (increase({_OF_MODELS}[$__range])))", "{{method}} {{model}}"
+                )
+            ],
+            10,
+        ),
+        Panel(
+            "bargauge", "Credits a call",
+            "On average in the range, the dearest first. Over all tenants.", p.CREDITS,
+            [
+                Query(
+                    f"sort_desc(sum by (method) (increase({_PAID}[$__range])) "
+                    f"/ (sum by (method) (increase({_CALLS}[$__range])) > 0))",
+                    "{{method}}",
+                )
+            ],
+            7, empty="no calls",
+        ),
+    ),
+)  # fmt: skip
+
 _SLOW = Row(
     "How long it takes",
     8,
     (
         Panel(
-            "timeseries", "Whole call, 95th percentile",
-            "Of twenty served calls, nineteen took less. Counted over all tenants: methods differ, tenants do not.",
-            p.SECONDS, _slow(_WHOLE), empty="no calls",
+            "timeseries", "Your calls, upstream", "What the upstream took of this tenant's calls.", p.SECONDS,
+            _own("tenant_upstream_duration_seconds"), 6, empty="no calls",
         ),
         Panel(
-            "timeseries", "Upstream, 95th percentile", "The upstream's share of that, over all tenants.", p.SECONDS,
-            _slow(_UPSTREAM), empty="no calls",
+            "timeseries", "Your calls, here", "What the gateway took of this tenant's calls besides.", p.SECONDS,
+            _own("tenant_overhead_seconds"), 6, empty="no calls",
+        ),
+        Panel(
+            "timeseries", "All tenants' calls, 95 %",
+            "Of twenty served calls, nineteen took less. Counted over all tenants: methods differ, tenants do not.",
+            p.SECONDS, _slow(_WHOLE), 6, empty="no calls",
+        ),
+        Panel(
+            "timeseries", "Of that upstream, 95 %", "The upstream's share of that, over all tenants.", p.SECONDS,
+            _slow(_UPSTREAM), 6, empty="no calls",
         ),
     ),
 )  # fmt: skip
@@ -126,5 +180,5 @@ VIEW = View(
     "now-24h",
     (p.labels_of("tenant", "Tenant", "dezgo_gateway_budget_limit_credits", "tenant", many=False),),
     ("dezgo-operations", "Is the gateway well?", "var-instance=$__all"),
-    (_NOW, _WINDOW, _SPENT, _SLOW, _REFUSALS),
+    (_NOW, _WINDOW, _SPENT, _WHO, _SLOW, _REFUSALS),
 )

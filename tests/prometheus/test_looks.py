@@ -19,6 +19,7 @@ WATCHED = {
     r"dezgo_gateway:slo_burn:rate1h$": ("DezgoBurnsSlowly", "DezgoBurnsSteadily", "DezgoBurnsFast"),
     r"dezgo_gateway:upstream_account_empty:seconds$": ("DezgoAccountRunsOutNow", "DezgoAccountRunsOutSoon"),
     r"max\(dezgo_gateway_oldest_hold_seconds\)$": ("DezgoHoldLeftOpen",),
+    r"max by \(instance\) \(dezgo_gateway_event_loop_lag_seconds": ("DezgoLoopLags",),
     r"max\(dezgo_gateway_identity_keys_age_seconds": ("DezgoKeySetStale",),
 }
 
