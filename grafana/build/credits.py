@@ -6,6 +6,8 @@ from grafana.build.panels import Panel, Query, Row, View
 _CHARGED = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant"}'
 _REFUSED = 'dezgo_gateway_refusals_total{tenant=~"$tenant"}'
 _SPENT = f"sum(increase({_CHARGED}[$__range])) or vector(0)"
+# What the plan takes for a credit, as the gateways are told.
+_PRICE = "on () group_left () max(dezgo_gateway_credit_price_usd)"
 _OF_MODELS = 'dezgo_gateway_model_credits_charged_total{tenant=~"$tenant"}'
 # Users without a name, and those that share one.
 _OF_USERS = 'dezgo_gateway_user_credits_charged_total{tenant=~"$tenant", user!~"other|none"}'
@@ -32,8 +34,8 @@ _GLANCE = Row(
             [Query(_SPENT, "spent")], 4,
         ),
         Panel(
-            "stat", "Spent in USD", "The same at the price of a credit that is typed in above.", p.USD,
-            [Query(f"({_SPENT}) * $usd_per_credit", "spent")], 4,
+            "stat", "Spent in USD", "The same at the plan's price of a credit, `upstream.usd_per_credit`.", p.USD,
+            [Query(f"({_SPENT}) * {_PRICE}", "spent")], 4,
         ),
         Panel(
             "stat", "Pace", "Credits an hour, at the moment.", p.CREDITS_PER_HOUR,
@@ -123,9 +125,9 @@ _WHERE = Row(
         ),
         Panel(
             "table", "Who spends what on what",
-            "Credits charged in the range, and the same at the price of a credit that is typed in above.",
+            "Credits charged in the range, and the same at the plan's price of a credit, `upstream.usd_per_credit`.",
             p.EXACT_CREDITS,
-            [Query(f"{_BY_BOTH} > 0", "credits"), Query(f"{_BY_BOTH} * $usd_per_credit > 0", "USD")],
+            [Query(f"{_BY_BOTH} > 0", "credits"), Query(f"{_BY_BOTH} * {_PRICE} > 0", "USD")],
             8, units={"USD": p.USD}, sort="credits",
         ),
     ),
@@ -181,10 +183,7 @@ VIEW = View(
     "Dezgo: Credits",
     "Who spends what, on what, how much is left and how long it lasts. For the people who pay.",
     "now-24h",
-    (
-        p.labels_of("tenant", "Tenant", "dezgo_gateway_budget_limit_credits", "tenant", many=True),
-        p.number("usd_per_credit", "USD per credit", "0.0001"),
-    ),
+    (p.labels_of("tenant", "Tenant", "dezgo_gateway_budget_limit_credits", "tenant", many=True),),
     ("dezgo-tenant", "One tenant", "${tenant:queryparam}"),
     (_GLANCE, _BUDGETS, _BURN_DOWN, _WHERE, _WHAT, _REFUSALS),
 )

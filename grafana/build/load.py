@@ -5,13 +5,7 @@ from grafana.build.panels import Panel, Query, Row
 from grafana.build.queries import of, quantiles, total
 
 _WANTED, _READY = of("workers", 'state="wanted"'), of("workers", 'state="ready"')
-_ALONE = "one process each"
 _HITS, _MISSES = (f"sum(rate({of(f'token_cache_{what}_total')}[$__rate_interval]))" for what in ("hits", "misses"))
-
-
-def _of_several(expression: str) -> str:
-    """The same, where any of the gateways has more than one process."""
-    return f"{expression} and on () (max({_WANTED}) > 1)"
 
 
 QUEUE = Row(
@@ -29,19 +23,16 @@ QUEUE = Row(
             p.SECONDS, quantiles("queue_wait_seconds"), 6, empty="no call had to wait",
         ),
         Panel(
-            "stat", "Workers", "Processes that take calls, over all gateways. Says nothing "
-            "while each gateway is one process.", p.COUNT,
-            [Query(_of_several(f"sum({_WANTED})"), "wanted"), Query(_of_several(f"sum({_READY})"), "ready")],
-            4, empty=_ALONE,
+            "stat", "Workers", "Processes that shall take calls, and those that do, over all gateways. A gateway may "
+            "be one process.", p.COUNT,
+            [Query(f"sum({_WANTED})", "wanted"), Query(f"sum({_READY})", "ready")],
+            4, empty="no gateway is scraped",
         ),
         Panel(
             "stat", "Worker troubles",
-            "Workers that are missing now, and those that were replaced in the range.", p.COUNT,
-            [
-                Query(_of_several(f"(sum({_WANTED}) - sum({_READY}))"), "missing"),
-                Query(_of_several(f"({total('worker_restarts_total', '').expr})"), "replaced"),
-            ],
-            4, p.ANY_IS_ODD, _ALONE,
+            "Workers that are missing now, and those that took the place of another in the range.", p.COUNT,
+            [Query(f"sum({_WANTED}) - sum({_READY})", "missing"), total("worker_restarts_total", "replaced")],
+            4, p.ANY_IS_ODD, "no gateway is scraped",
         ),
         Panel(
             "timeseries", "Event loop lag",

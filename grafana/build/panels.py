@@ -135,12 +135,6 @@ def labels_of(name: str, title: str, metric: str, label: str, *, many: bool) -> 
     return found | ({"allValue": ".*", "current": {"text": "All", "value": "$__all"}} if many else {})
 
 
-def number(name: str, title: str, value: str) -> Json:
-    """A variable that is typed in."""
-    current = {"text": value, "value": value}
-    return {"name": name, "label": title, "type": "textbox", "query": value, "current": current, "hide": 0}
-
-
 def dashboard(view: View, others: Sequence[View]) -> Json:
     """A view as Grafana's JSON."""
     source = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}

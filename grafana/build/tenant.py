@@ -6,10 +6,9 @@ from grafana.build.panels import Panel, Query, Row, View
 _CHARGED = 'dezgo_gateway_credits_charged_total{tenant="$tenant"}'
 _REFUSED = 'dezgo_gateway_refusals_total{tenant="$tenant"}'
 _OF_MODELS = 'dezgo_gateway_model_credits_charged_total{tenant="$tenant"}'
+_CALLS = 'dezgo_gateway_model_calls_charged_total{tenant="$tenant"}'
 # Users without a name, and those that share one.
 _OF_USERS = 'dezgo_gateway_user_credits_charged_total{tenant="$tenant", user!~"other|none"}'
-_PAID = "dezgo_gateway_credits_charged_total"
-_CALLS = "dezgo_gateway_upstream_duration_seconds_count"
 _NONE = "no budgets: the ledger cannot be read"
 _UPSTREAM = "dezgo_gateway_upstream_duration_seconds_bucket"
 _WHOLE = 'dezgo_gateway_request_duration_seconds_bucket{outcome="served", method!="none"}'
@@ -64,14 +63,20 @@ _WINDOW = Row(
         Panel(
             "timeseries", "Left of the limit",
             "It jumps up when a window begins anew. The dashed lines are where you are told.", p.SHARE,
-            [Query(f"1 - {_USED}", "{{budget}}")], 12, p.LEFT, _NONE,
+            [Query(f"1 - {_USED}", "{{budget}}")], 8, p.LEFT, _NONE,
+        ),
+        Panel(
+            "timeseries", "Spent in the window",
+            "What each budget has borne since its window began; it falls to 0 when the next one begins.", p.CREDITS,
+            [Query('max by (budget) (dezgo_gateway_budget_spent_credits{tenant="$tenant"})', "{{budget}}")], 8,
+            empty=_NONE,
         ),
         Panel(
             "timeseries", "Used when the window ends",
             "Where each budget is heading at the pace of the last hour, up to 200 %. Above 100 % it runs out before "
             "its window ends. Budgets that never begin anew are not here.", p.SHARE,
             [Query(f"clamp_max({_USED} + (1 - {_USED}) * ({_RESET} / {_EMPTY}), 2)", "{{budget}}")],
-            12, p.ALL_OF_IT, "nothing is spent", top=1.2,
+            8, p.ALL_OF_IT, "nothing is spent", top=1.2,
         ),
     ),
 )  # fmt: skip
@@ -104,7 +109,7 @@ _WHO = Row(
         Panel(
             "bargauge", "The ten dearest users",
             "Credits charged in the range. So many users have a name here; all others are left out.", p.CREDITS,
-            [Query(f"topk(10, sum by (user) (increase({_OF_USERS}[$__range])))", "{{user}}")], 7,
+            [Query(f"topk(10, sum by (user) (increase({_OF_USERS}[$__range])))", "{{user}}")], 6,
             empty="no users are named",
         ),
         Panel(
@@ -115,19 +120,20 @@ _WHO = Row(
                     f"topk(10, sum by (method, model) (increase({_OF_MODELS}[$__range])))", "{{method}} {{model}}"
                 )
             ],
-            10,
+            9,
         ),
         Panel(
-            "bargauge", "Credits a call",
-            "On average in the range, the dearest first. Over all tenants.", p.CREDITS,
+            "bargauge", "Dearest calls",
+            "Credits of a call on average in the range, the ten dearest kinds. Single calls stand in the gateway's log "
+            "(`charged`, `upstream_ms`) and in `dezgo-gateway ledger export`.", p.CREDITS,
             [
                 Query(
-                    f"sort_desc(sum by (method) (increase({_PAID}[$__range])) "
-                    f"/ (sum by (method) (increase({_CALLS}[$__range])) > 0))",
-                    "{{method}}",
+                    f"topk(10, sum by (method, model) (increase({_OF_MODELS}[$__range])) "
+                    f"/ (sum by (method, model) (increase({_CALLS}[$__range])) > 0))",
+                    "{{method}} {{model}}",
                 )
             ],
-            7, empty="no calls",
+            9, empty="no calls",
         ),
     ),
 )  # fmt: skip
@@ -177,7 +183,7 @@ VIEW = View(
     "dezgo-tenant",
     "Dezgo: Tenant",
     "One tenant's own page: what is left, what it is spent on, what was refused. For the team that spends.",
-    "now-24h",
+    "now/d",
     (p.labels_of("tenant", "Tenant", "dezgo_gateway_budget_limit_credits", "tenant", many=False),),
     ("dezgo-operations", "Is the gateway well?", "var-instance=$__all"),
     (_NOW, _WINDOW, _SPENT, _WHO, _SLOW, _REFUSALS),
