@@ -125,7 +125,7 @@ _WHO = Row(
         Panel(
             "bargauge", "Dearest calls",
             "Credits of a call on average in the range, the ten dearest kinds. Single calls stand in the gateway's log "
-            "(`charged`, `upstream_ms`) and in `dezgo-gateway ledger export`.", p.CREDITS,
+            "(`charged`, `upstream_ms`) and in `dezgo-gateway ledger list`.", p.CREDITS,
             [
                 Query(
                     f"topk(10, sum by (method, model) (increase({_OF_MODELS}[$__range])) "

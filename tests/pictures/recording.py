@@ -20,7 +20,8 @@ from tests.servers.prometheus import prometheus
 
 COMPOSE = CONFIG / "compose"
 
-# Twenty minutes must show what takes the demonstration an hour: ten times its calls, in budgets three times as large.
+# A quarter of an hour must show what takes the demonstration most of one: ten times its calls, in budgets three times
+# as large.
 CALLS_PER_S = 3.0
 BUDGETS_TIMES = 3
 # As many as that pace keeps busy now and then.
