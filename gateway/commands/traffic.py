@@ -29,6 +29,9 @@ _PROMPTS = (
 _MODELS = (None, None, "dreamshaper_8", "dreamshaper_8", "absolute_reality_1_8_1", "epic_diffusion_1_1")
 _SDXL_MODELS = (None, "juggernautxl_1024px", "juggernautxl_1024px", "ponyxl_6")
 
+# Width and height. The largest would be cheaper at half the sides and upscaled.
+_SIZES = ((512, 512), (512, 512), (512, 512), (640, 512), (768, 512), (1024, 1024))
+
 _CALL_TIMEOUT_S = 60.0
 _REDRAW_S = 0.5
 _LATEST = 8
@@ -118,14 +121,14 @@ class Traffic:
         """One call: mostly pictures of common sizes, some dear ones, some mistakes."""
         dice = self._dice
         prompt = {"prompt": dice.choice(_PROMPTS), "seed": dice.randrange(2**32)}
-        side = dice.choice((512, 512, 512, 640, 768, 1024))
+        width, height = dice.choice(_SIZES)
         steps = {"steps": dice.choice((20, 30, 40))}
         kind = dice.choices(
             ("plain", "upscaled", "sdxl", "flux", "form", "upscale", "mistake"), (40, 12, 10, 10, 15, 9, 4)
         )[0]
         if kind == "plain":
             return "/text2image", {
-                "json": {**prompt, **steps, **_named(dice.choice(_MODELS)), "width": side, "height": 512}
+                "json": {**prompt, **steps, **_named(dice.choice(_MODELS)), "width": width, "height": height}
             }
         if kind == "upscaled":
             return "/text2image", {"json": {**prompt, "upscale": 2}}
@@ -137,7 +140,7 @@ class Traffic:
             return "/text2image", {"data": {**{k: str(v) for k, v in prompt.items()}, "steps": "30", "format": "jpg"}}
         if kind == "upscale":
             form = aiohttp.FormData()
-            form.add_field("image", io.BytesIO(_picture(side)), filename="in.png", content_type="image/png")
+            form.add_field("image", io.BytesIO(_picture(width)), filename="in.png", content_type="image/png")
             return "/upscale", {"data": form}
         return "/text2image", {"json": {**prompt, "steps": "many"}}
 

@@ -62,11 +62,12 @@ _GLANCE = Row(
 
 _BUDGETS = Row(
     "Budgets",
-    10,
+    9,
     (
         Panel(
-            "bargauge", "Used", "Spent and held, of the limit. Yellow from 80 %, orange from 95 %, red when empty.",
-            p.SHARE, [Query(_USED, "{{tenant}} {{budget}}")], 9, p.BUDGET, _NONE,
+            "bargauge", "Used", "Spent and held, of the limit, the fullest first. Yellow from 80 %, orange from 95 %, "
+            "red when empty.",
+            p.SHARE, [Query(f"sort_desc({_USED})", "{{tenant}} {{budget}}")], 9, p.BUDGET, _NONE,
         ),
         Panel(
             "table", "Limits and what is left of them, in credits",

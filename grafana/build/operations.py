@@ -137,7 +137,7 @@ _LEDGER = Row(
 
 _ACCOUNT = Row(
     "The master account",
-    8,
+    6,
     (
         Panel(
             "stat", "Empty in", "How long the account lasts at the pace of the last six hours. Over all gateways.",
@@ -244,7 +244,7 @@ _GATEWAYS = Row(
         Panel(
             "stat", "Key sets", "Since the oldest key set of an identity provider was fetched. Red: it is not renewed.",
             p.SECONDS, [Query(f"max({_of('identity_keys_age_seconds')})", "oldest")], 6,
-            ((None, p.GREEN), (600, p.YELLOW), (900, p.RED)), "no key sets are fetched",
+            ((None, p.GREEN), (600, p.YELLOW), (900, p.RED)), "none are fetched",
         ),
     ),
 )  # fmt: skip

@@ -5,8 +5,8 @@ from grafana.build.panels import Panel, Query, Row, View
 
 _CHARGED = 'dezgo_gateway_credits_charged_total{tenant="$tenant"}'
 _REFUSED = 'dezgo_gateway_refusals_total{tenant="$tenant"}'
-_OF_MODELS = 'dezgo_gateway_model_credits_charged_total{tenant="$tenant"}'
-_CALLS = 'dezgo_gateway_model_calls_charged_total{tenant="$tenant"}'
+_MODELS = 'sum by (method, model) (increase(dezgo_gateway_model_credits_charged_total{tenant="$tenant"}[$__range]))'
+_CALLS = 'sum by (method, model) (increase(dezgo_gateway_model_calls_charged_total{tenant="$tenant"}[$__range]))'
 # Users without a name, and those that share one.
 _OF_USERS = 'dezgo_gateway_user_credits_charged_total{tenant="$tenant", user!~"other|none"}'
 _NONE = "no budgets: the ledger cannot be read"
@@ -103,37 +103,26 @@ _SPENT = Row(
 )  # fmt: skip
 
 _WHO = Row(
-    "Users, models and prices",
-    9,
+    "Users, models and dearest calls",
+    11,
     (
         Panel(
             "bargauge", "The ten dearest users",
             "Credits charged in the range. So many users have a name here; all others are left out.", p.CREDITS,
-            [Query(f"topk(10, sum by (user) (increase({_OF_USERS}[$__range])))", "{{user}}")], 6,
+            [Query(f"topk(10, sum by (user) (increase({_OF_USERS}[$__range])))", "{{user}}")], 8,
             empty="no users are named",
         ),
         Panel(
-            "bargauge", "Credits by model",
-            "In the range. `none` names no model and leaves it to the upstream; `other` are the rest.", p.CREDITS,
+            "table", "Models and dearest calls",
+            "In the range, the kind first whose calls are dearest on average. `none` names no model and leaves it to "
+            "the upstream; `other` are the rest. Single calls stand in the gateway's log (`charged`, `upstream_ms`) "
+            "and in `dezgo-gateway ledger list`.", p.EXACT_CREDITS,
             [
-                Query(
-                    f"topk(10, sum by (method, model) (increase({_OF_MODELS}[$__range])))", "{{method}} {{model}}"
-                )
+                Query(f"{_MODELS} / ({_CALLS} > 0)", "credits a call"),
+                Query(f"{_CALLS} > 0", "calls"),
+                Query(f"{_MODELS} > 0", "credits"),
             ],
-            9,
-        ),
-        Panel(
-            "bargauge", "Dearest calls",
-            "Credits of a call on average in the range, the ten dearest kinds. Single calls stand in the gateway's log "
-            "(`charged`, `upstream_ms`) and in `dezgo-gateway ledger list`.", p.CREDITS,
-            [
-                Query(
-                    f"topk(10, sum by (method, model) (increase({_OF_MODELS}[$__range])) "
-                    f"/ (sum by (method, model) (increase({_CALLS}[$__range])) > 0))",
-                    "{{method}} {{model}}",
-                )
-            ],
-            9, empty="no calls",
+            16, empty="no calls", sort="credits a call",
         ),
     ),
 )  # fmt: skip
