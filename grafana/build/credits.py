@@ -66,7 +66,7 @@ _BUDGETS = Row(
     (
         Panel(
             "bargauge", "Used", "Spent and held, of the limit, the fullest first. Yellow from 80 %, orange from 95 %, "
-            "red when empty.",
+            "red when used up.",
             p.SHARE, [Query(f"sort_desc({_USED})", "{{tenant}} {{budget}}")], 9, p.BUDGET, _NONE,
         ),
         Panel(

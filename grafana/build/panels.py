@@ -24,7 +24,7 @@ GREY = "text"
 # Where colours change; the first one from below.
 Steps = Sequence[tuple[float | None, str]]
 PLAIN: Steps = ((None, BLUE),)
-BUDGET: Steps = ((None, GREEN), (0.8, YELLOW), (0.95, ORANGE), (1, RED))
+BUDGET: Steps = ((None, GREEN), (0.8, YELLOW), (0.95, ORANGE), (0.999, RED))
 # The same soft limits, seen from what is left.
 LEFT: Steps = ((None, RED), (0.05, ORANGE), (0.2, YELLOW))
 ANY_IS_BAD: Steps = ((None, GREEN), (1, RED))

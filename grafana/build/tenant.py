@@ -38,7 +38,7 @@ _NOW = Row(
             6, empty=_NONE,
         ),
         Panel(
-            "bargauge", "Used", "Spent and held, of the limit. Yellow from 80 %, orange from 95 %, red when empty.",
+            "bargauge", "Used", "Spent and held, of the limit. Yellow from 80 %, orange from 95 %, red when used up.",
             p.SHARE, [Query(_USED, "{{budget}}")], 6, p.BUDGET, _NONE,
         ),
         Panel(
@@ -50,7 +50,7 @@ _NOW = Row(
             "stat", "Runs out too early, in",
             "How long a budget lasts at the pace of the last hour, if that is less than the rest of its window, or if "
             "it never begins anew.", p.SECONDS,
-            [Query(f"({_EMPTY} < {_RESET}) or ({_EMPTY} unless {_RESET})", "{{budget}}")], 6, p.EARLY,
+            [Query(f"round(({_EMPTY} < {_RESET}) or ({_EMPTY} unless {_RESET}))", "{{budget}}")], 6, p.EARLY,
             "none does at this pace",
         ),
     ),

@@ -116,7 +116,8 @@ BUDGETS = (
     Scene("DezgoBudget95", "19 of 20 are spent", _budget("950x60"), "30m", (STUDIO,)),
     Scene("DezgoBudget95", "a little less is spent", _budget("949x60"), "30m"),
     Scene("DezgoBudget100", "all is spent", _budget("1000x60"), "30m", (STUDIO,)),
-    Scene("DezgoBudget100", "a credit is left", _budget("999x60"), "30m"),
+    Scene("DezgoBudget100", "what no call is cheap enough for is left", _budget("999.2x60"), "30m", (STUDIO,)),
+    Scene("DezgoBudget100", "a few credits are left", _budget("998x60"), "30m"),
     Scene(
         "DezgoBudgetRefuses", "a budget refuses", _refused("budget_exhausted", "0+1x60"), "30m", ({"tenant": "studio"},)
     ),
