@@ -84,7 +84,7 @@ class App:
         self._account = SharedAccount(
             floor=rules.floor_credits, exhausted_s=rules.exhausted_s, found=self._witness.found, clock_s=time.monotonic
         )
-        self._metrics.watch_account(self._account, promised=self._book.promised)
+        self._metrics.watch_account(self._account, promised=self._book.promised, usd_per_credit=rules.usd_per_credit)
         self._turns = doors.turns(settings)
         self._metrics.watch_queue(waiting=lambda: self._turns.waiting)
 

@@ -25,6 +25,13 @@ _PROMPTS = (
     "a map of an island that does not exist",
 )
 
+# None leaves it to the upstream.
+_MODELS = (None, None, "dreamshaper_8", "dreamshaper_8", "absolute_reality_1_8_1", "epic_diffusion_1_1")
+_SDXL_MODELS = (None, "juggernautxl_1024px", "juggernautxl_1024px", "ponyxl_6")
+
+# Width and height. The largest would be cheaper at half the sides and upscaled.
+_SIZES = ((512, 512), (512, 512), (512, 512), (640, 512), (768, 512), (1024, 1024))
+
 _CALL_TIMEOUT_S = 60.0
 _REDRAW_S = 0.5
 _LATEST = 8
@@ -90,9 +97,13 @@ class Traffic:
         while True:
             await asyncio.sleep(self._dice.expovariate(self._calls_per_s))
             await slots.acquire()
-            token = self._dice.choice(self._crowd[tenant])
-            task = group.create_task(self._call(session, tenant, token))
+            task = group.create_task(self._call(session, tenant, self._someone(tenant)))
             task.add_done_callback(lambda _: slots.release())
+
+    def _someone(self, tenant: str) -> str:
+        """A user's token: the first call most, the last hardly ever."""
+        crowd = self._crowd[tenant]
+        return crowd[min(self._dice.randrange(len(crowd)), self._dice.randrange(len(crowd)))]
 
     async def _call(self, session: aiohttp.ClientSession, tenant: str, token: str) -> None:
         path, body = self._pick()
@@ -110,23 +121,26 @@ class Traffic:
         """One call: mostly pictures of common sizes, some dear ones, some mistakes."""
         dice = self._dice
         prompt = {"prompt": dice.choice(_PROMPTS), "seed": dice.randrange(2**32)}
-        side = dice.choice((512, 512, 512, 640, 768, 1024))
+        width, height = dice.choice(_SIZES)
+        steps = {"steps": dice.choice((20, 30, 40))}
         kind = dice.choices(
             ("plain", "upscaled", "sdxl", "flux", "form", "upscale", "mistake"), (40, 12, 10, 10, 15, 9, 4)
         )[0]
         if kind == "plain":
-            return "/text2image", {"json": {**prompt, "width": side, "height": 512, "steps": dice.choice((20, 30, 40))}}
+            return "/text2image", {
+                "json": {**prompt, **steps, **_named(dice.choice(_MODELS)), "width": width, "height": height}
+            }
         if kind == "upscaled":
             return "/text2image", {"json": {**prompt, "upscale": 2}}
         if kind == "sdxl":
-            return "/text2image_sdxl", {"json": {**prompt, "steps": dice.choice((20, 30, 40))}}
+            return "/text2image_sdxl", {"json": {**prompt, **steps, **_named(dice.choice(_SDXL_MODELS))}}
         if kind == "flux":
             return "/text2image_flux", {"json": {**prompt, "width": 1024, "height": 1024}}
         if kind == "form":
             return "/text2image", {"data": {**{k: str(v) for k, v in prompt.items()}, "steps": "30", "format": "jpg"}}
         if kind == "upscale":
             form = aiohttp.FormData()
-            form.add_field("image", io.BytesIO(_picture(side)), filename="in.png", content_type="image/png")
+            form.add_field("image", io.BytesIO(_picture(width)), filename="in.png", content_type="image/png")
             return "/upscale", {"data": form}
         return "/text2image", {"json": {**prompt, "steps": "many"}}
 
@@ -137,6 +151,11 @@ class Traffic:
                     if answer.status == 200:  # noqa: PLR2004 - success
                         self.seen[tenant].budgets = (await answer.json())["budgets"]
             await asyncio.sleep(_REDRAW_S)
+
+
+def _named(model: str | None) -> dict[str, str]:
+    """A model as a call names it, or not at all."""
+    return {} if model is None else {"model": model}
 
 
 def _picture(side: int) -> bytes:

@@ -10,6 +10,7 @@ ACCOUNT_RESET = gauge("upstream_account_reset_seconds", "Seconds until the plan'
 ACCOUNT_DRAWN = gauge("upstream_account_in_flight_credits", "Credits of calls that no answered balance holds yet.")
 ACCOUNT_SHUT = gauge("upstream_account_exhausted", "Whether calls are refused for the master account's sake, 0 or 1.")
 PROMISED = gauge("tenants_promised_credits", "Credits all tenants together may spend in 31 days by their own limits.")
+PRICE = gauge("credit_price_usd", "USD a credit costs on the master account's plan, as configured.")
 OVERSOLD = gauge("upstream_account_oversubscription_ratio", "Credits promised to tenants per credit left upstream.")
 FOREIGN = credits("upstream_foreign_credits_total", "Credits that left the master account by no call of this gateway.")
 WEIGHED = counter(
@@ -21,11 +22,11 @@ MISMATCH = credits(
 
 ACCOUNT_SERIES: tuple[Series, ...] = (
     *(ACCOUNT_LEFT, ACCOUNT_LIMIT, ACCOUNT_RESET, ACCOUNT_DRAWN, ACCOUNT_SHUT),
-    *(PROMISED, OVERSOLD, FOREIGN, WEIGHED, MISMATCH),
+    *(PROMISED, PRICE, OVERSOLD, FOREIGN, WEIGHED, MISMATCH),
 )
 
 
-def account_readings(account: SharedAccount, promised: Credits) -> dict[Series, Reading]:
+def account_readings(account: SharedAccount, promised: Credits, usd_per_credit: float) -> dict[Series, Reading]:
     """What a scrape reads of the shared account."""
 
     def known(amount: Credits | None) -> float | None:
@@ -42,5 +43,6 @@ def account_readings(account: SharedAccount, promised: Credits) -> dict[Series, 
         ACCOUNT_DRAWN: lambda: known(account.in_flight),
         ACCOUNT_SHUT: lambda: account.exhausted,
         PROMISED: promised.as_number,
+        PRICE: lambda: usd_per_credit,
         OVERSOLD: oversold,
     }

@@ -236,9 +236,9 @@ class Metrics:
         """Read at every scrape how well the verified tokens are remembered."""
         self._readings |= token_readings(cache)
 
-    def watch_account(self, account: SharedAccount, *, promised: Credits) -> None:
-        """Read the shared account at every scrape, and what is `promised` to all tenants beside it."""
-        self._readings |= account_readings(account, promised)
+    def watch_account(self, account: SharedAccount, *, promised: Credits, usd_per_credit: float) -> None:
+        """Read the shared account at every scrape, what is `promised` to all tenants, and what a credit costs."""
+        self._readings |= account_readings(account, promised, usd_per_credit)
 
     def watch_bounds(self, **readings: Reading) -> None:
         """Read at every scrape what is held of clients; see `bounds_readings`."""

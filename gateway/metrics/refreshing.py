@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Protocol, TypeVar
 
 from gateway.errors import GatewayError
 from gateway.ledger.budget import Balance, BudgetBook, Path
@@ -11,6 +12,11 @@ from gateway.ledger.open_holds import OpenHolds
 
 # The money gauges of a scrape wait no longer for the ledger than this.
 REFRESH_WITHIN_S = 1.0
+# Questions under way to it at the same time: few, so that calls are not held up behind them.
+AT_ONCE = 4
+
+Key = TypeVar("Key")
+Found = TypeVar("Found")
 
 
 class Reading(Protocol):
@@ -46,10 +52,28 @@ async def refresh(ledger: Reading, book: BudgetBook, metrics: Showing) -> None:
     holds: dict[str, OpenHolds] = {}
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(REFRESH_WITHIN_S):
-            for path in filter(lambda path: metrics.shows(path.tenant), book.shared_paths):
-                with contextlib.suppress(GatewayError):
-                    found += [(path.tenant, balance) for balance in await ledger.balances(path)]
-            for tenant in filter(metrics.shows, book.tenants):
-                with contextlib.suppress(GatewayError):
-                    holds[tenant] = await ledger.holds_now(tenant)
+            async for path, balances in _asked(ledger.balances, _paths(book, metrics)):
+                found += [(path.tenant, balance) for balance in balances]
+            async for tenant, now in _asked(ledger.holds_now, filter(metrics.shows, book.tenants)):
+                holds[tenant] = now  # noqa: PERF403 - what was read in time is kept
     metrics.set_balances(found, holds)
+
+
+def _paths(book: BudgetBook, metrics: Showing) -> Iterable[Path]:
+    return (path for path in book.shared_paths if metrics.shows(path.tenant))
+
+
+async def _asked(ask: Callable[[Key], Awaitable[Found]], keys: Iterable[Key]) -> AsyncIterator[tuple[Key, Found]]:
+    """What the ledger says of each key, in their order; those it gives no answer to are left out."""
+
+    async def answer(key: Key) -> tuple[tuple[Key, Found], ...]:
+        try:
+            return ((key, await ask(key)),)
+        except GatewayError:
+            return ()
+
+    rest = iter(keys)
+    while some := tuple(itertools.islice(rest, AT_ONCE)):
+        for found in await asyncio.gather(*map(answer, some)):
+            for said in found:
+                yield said

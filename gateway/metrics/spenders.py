@@ -6,7 +6,7 @@ Counted of the same receipts as everything else; every label comes from a bounde
 from collections.abc import Mapping
 
 from gateway.metrics.naming import FIRST_USERS, FURTHER_USERS, Models, Users
-from gateway.metrics.series import Series, credits, seconds
+from gateway.metrics.series import Series, counter, credits, seconds
 from gateway.metrics.tallies import Spread, Tally
 from gateway.receipt import Receipt
 
@@ -16,6 +16,9 @@ _TENANT_OVERHEAD_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
 
 BY_MODEL = credits(
     "model_credits_charged_total", "Credits calls were charged, by the model they named.", "tenant", "method", "model"
+)
+CALLS_BY_MODEL = counter(
+    "model_calls_charged_total", "Calls that were charged, by the model they named.", "tenant", "method", "model"
 )
 BY_USER = credits(
     "user_credits_charged_total",
@@ -34,7 +37,7 @@ TENANT_OVERHEAD_S = seconds(
     "tenant_overhead_seconds", "Seconds a tenant's forwarded calls took besides that.", _TENANT_OVERHEAD_S, "tenant"
 )
 
-SPENDER_SERIES: tuple[Series, ...] = (BY_MODEL, BY_USER, SAVING, TENANT_UPSTREAM_S, TENANT_OVERHEAD_S)
+SPENDER_SERIES: tuple[Series, ...] = (BY_MODEL, CALLS_BY_MODEL, BY_USER, SAVING, TENANT_UPSTREAM_S, TENANT_OVERHEAD_S)
 
 _SERVED = range(200, 300)
 
@@ -48,7 +51,8 @@ class Spenders:
     """
 
     def __init__(self, tallies: Mapping[Series, Tally], spreads: Mapping[Series, Spread], *, users: bool) -> None:
-        self._by_model, self._by_user, self._saving = tallies[BY_MODEL], tallies[BY_USER], tallies[SAVING]
+        self._by_model, self._calls_by_model = tallies[BY_MODEL], tallies[CALLS_BY_MODEL]
+        self._by_user, self._saving = tallies[BY_USER], tallies[SAVING]
         self._upstream_s, self._overhead_s = spreads[TENANT_UPSTREAM_S], spreads[TENANT_OVERHEAD_S]
         self._model = Models()
         self._user = Users() if users else None
@@ -58,7 +62,9 @@ class Spenders:
         if not receipt.charged:
             return
         amount = receipt.charged.millicredits
-        self._by_model.add((tenant, method, self._model(tenant, method, receipt.model)), amount)
+        labels = (tenant, method, self._model(tenant, method, receipt.model))
+        self._by_model.add(labels, amount)
+        self._calls_by_model.add(labels)
         if self._user is not None:
             self._by_user.add((tenant, self._user(tenant, receipt.user, amount)), amount)
         if receipt.saving is not None and receipt.upstream_status in _SERVED:

@@ -64,6 +64,7 @@ WAYS: Mapping[Series, Way] = {
     account.ACCOUNT_DRAWN: _added,
     account.ACCOUNT_SHUT: _most,
     account.PROMISED: _most,
+    account.PRICE: _most,
 }
 
 # What the processes of one gateway cannot tell from one another's calls: without a value, not with a wrong one.

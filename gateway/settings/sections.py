@@ -15,7 +15,18 @@ from gateway.ledger.store.address import read_url
 from gateway.messages import Flavour
 from gateway.settings.faults import refuse
 from gateway.settings.issuers import Identity
-from gateway.settings.shape import Amount, FilePath, Rules, Seconds, SecretRef, Text, matching, web_schemes, web_url
+from gateway.settings.shape import (
+    Amount,
+    FilePath,
+    Rules,
+    Seconds,
+    SecretRef,
+    Text,
+    Usd,
+    matching,
+    web_schemes,
+    web_url,
+)
 from gateway.units import Credits
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -114,6 +125,9 @@ class Upstream(Rules):
     )
     exhausted_s: Seconds = Field(
         default=30.0, gt=0, le=3600, description="Seconds between two attempts to find an exhausted account filled."
+    )
+    usd_per_credit: Usd = Field(
+        default=0.0001, gt=0, le=1, description="USD a credit costs on the account's plan; for what is shown."
     )
     ca_file: FilePath | None = Field(
         default=None, description="PEM file of the certificate authorities to trust; null takes the system's."

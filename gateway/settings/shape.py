@@ -63,6 +63,9 @@ def _seconds(value: object) -> object:
 # Time is no money: seconds may be binary fractions.
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 
+# Shown beside credits, never booked.
+Usd = Annotated[float, BeforeValidator(_seconds)]
+
 
 def _file(value: object) -> object:
     if isinstance(value, str) and value.isprintable() and value:

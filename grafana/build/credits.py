@@ -6,6 +6,12 @@ from grafana.build.panels import Panel, Query, Row, View
 _CHARGED = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant"}'
 _REFUSED = 'dezgo_gateway_refusals_total{tenant=~"$tenant"}'
 _SPENT = f"sum(increase({_CHARGED}[$__range])) or vector(0)"
+# What the plan takes for a credit, as the gateways are told.
+_PRICE = "on () group_left () max(dezgo_gateway_credit_price_usd)"
+_OF_MODELS = 'dezgo_gateway_model_credits_charged_total{tenant=~"$tenant"}'
+# Users without a name, and those that share one.
+_OF_USERS = 'dezgo_gateway_user_credits_charged_total{tenant=~"$tenant", user!~"other|none"}'
+_SAVING = 'dezgo_gateway_upscale_saving_credits_total{tenant=~"$tenant"}'
 _BY_BOTH = f"sum by (tenant, method) (increase({_CHARGED}[$__range]))"
 _UNSURE = 'dezgo_gateway_credits_charged_total{tenant=~"$tenant", flag!="confirmed"}'
 
@@ -28,8 +34,8 @@ _GLANCE = Row(
             [Query(_SPENT, "spent")], 4,
         ),
         Panel(
-            "stat", "Spent in USD", "The same at the price of a credit that is typed in above.", p.USD,
-            [Query(f"({_SPENT}) * $usd_per_credit", "spent")], 4,
+            "stat", "Spent in USD", "The same at the plan's price of a credit, `upstream.usd_per_credit`.", p.USD,
+            [Query(f"({_SPENT}) * {_PRICE}", "spent")], 4,
         ),
         Panel(
             "stat", "Pace", "Credits an hour, at the moment.", p.CREDITS_PER_HOUR,
@@ -56,11 +62,12 @@ _GLANCE = Row(
 
 _BUDGETS = Row(
     "Budgets",
-    10,
+    9,
     (
         Panel(
-            "bargauge", "Used", "Spent and held, of the limit. Yellow from 80 %, orange from 95 %, red when empty.",
-            p.SHARE, [Query(_USED, "{{tenant}} {{budget}}")], 9, p.BUDGET, _NONE,
+            "bargauge", "Used", "Spent and held, of the limit, the fullest first. Yellow from 80 %, orange from 95 %, "
+            "red when used up.",
+            p.SHARE, [Query(f"sort_desc({_USED})", "{{tenant}} {{budget}}")], 9, p.BUDGET, _NONE,
         ),
         Panel(
             "table", "Limits and what is left of them, in credits",
@@ -119,10 +126,37 @@ _WHERE = Row(
         ),
         Panel(
             "table", "Who spends what on what",
-            "Credits charged in the range, and the same at the price of a credit that is typed in above.",
+            "Credits charged in the range, and the same at the plan's price of a credit, `upstream.usd_per_credit`.",
             p.EXACT_CREDITS,
-            [Query(f"{_BY_BOTH} > 0", "credits"), Query(f"{_BY_BOTH} * $usd_per_credit > 0", "USD")],
+            [Query(f"{_BY_BOTH} > 0", "credits"), Query(f"{_BY_BOTH} * {_PRICE} > 0", "USD")],
             8, units={"USD": p.USD}, sort="credits",
+        ),
+    ),
+)  # fmt: skip
+
+_WHAT = Row(
+    "Models, users and what could be saved",
+    9,
+    (
+        Panel(
+            "table", "Credits by model",
+            "Credits charged in the range. `none` names no model and leaves it to the upstream; `other` are the rest.",
+            p.EXACT_CREDITS,
+            [Query(f"sum by (method, model) (increase({_OF_MODELS}[$__range])) > 0", "credits")], 9, sort="credits",
+        ),
+        Panel(
+            "bargauge", "The ten dearest users",
+            "Credits charged in the range. Of each tenant, so many users have a name here; all others are left out.",
+            p.CREDITS,
+            [Query(f"topk(10, sum by (tenant, user) (increase({_OF_USERS}[$__range])))", "{{tenant}} {{user}}")], 8,
+            empty="no users are named",
+        ),
+        Panel(
+            "bargauge", "Upscaling would have saved",
+            "Credits by which pictures in the range were dearer than half the sides and upscaled to the same size.",
+            p.CREDITS,
+            [Query(f"sort_desc(sum by (tenant, method) (increase({_SAVING}[$__range])) > 0)", "{{tenant}} {{method}}")],
+            7, empty="nothing",
         ),
     ),
 )  # fmt: skip
@@ -150,10 +184,7 @@ VIEW = View(
     "Dezgo: Credits",
     "Who spends what, on what, how much is left and how long it lasts. For the people who pay.",
     "now-24h",
-    (
-        p.labels_of("tenant", "Tenant", "dezgo_gateway_budget_limit_credits", "tenant", many=True),
-        p.number("usd_per_credit", "USD per credit", "0.0001"),
-    ),
+    (p.labels_of("tenant", "Tenant", "dezgo_gateway_budget_limit_credits", "tenant", many=True),),
     ("dezgo-tenant", "One tenant", "${tenant:queryparam}"),
-    (_GLANCE, _BUDGETS, _BURN_DOWN, _WHERE, _REFUSALS),
+    (_GLANCE, _BUDGETS, _BURN_DOWN, _WHERE, _WHAT, _REFUSALS),
 )

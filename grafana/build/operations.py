@@ -1,29 +1,14 @@
 """The view Operations: is the gateway well, and the ledger, the upstream and its account?"""
 
 from grafana.build import panels as p
+from grafana.build.load import CLIENTS, QUEUE
 from grafana.build.panels import Panel, Query, Row, View
+from grafana.build.queries import of as _of
+from grafana.build.queries import quantiles as _quantiles
+from grafana.build.queries import rate as _rate
+from grafana.build.queries import total as _total
 
 _QUIET = "none"
-
-
-def _of(metric: str, *further: str) -> str:
-    """A metric of the chosen gateways."""
-    chosen = ", ".join(('instance=~"$instance"', *further))
-    return f"dezgo_gateway_{metric}{{{chosen}}}"
-
-
-def _rate(metric: str, *by: str) -> Query:
-    legend = " ".join(f"{{{{{label}}}}}" for label in by)
-    return Query(f"sum by ({', '.join(by)}) (rate({_of(metric)}[$__rate_interval]))", legend)
-
-
-def _total(metric: str, legend: str) -> Query:
-    return Query(f"sum(increase({_of(metric)}[$__range])) or vector(0)", legend)
-
-
-def _quantiles(metric: str, *further: str) -> list[Query]:
-    rates = f"sum by (le) (rate({_of(metric + '_bucket', *further)}[$__rate_interval]))"
-    return [Query(f"histogram_quantile({share}, {rates})", name) for share, (name, _) in p.SHARES.items()]
 
 
 def _missed(metric: str) -> Query:
@@ -152,12 +137,16 @@ _LEDGER = Row(
 
 _ACCOUNT = Row(
     "The master account",
-    8,
+    6,
     (
         Panel(
             "stat", "Empty in", "How long the account lasts at the pace of the last six hours. Over all gateways.",
-            p.SECONDS, [Query("dezgo_gateway:upstream_account_empty:seconds", "empty in")], 4, p.TO_EMPTY,
+            p.SECONDS, [Query("dezgo_gateway:upstream_account_empty:seconds", "empty in")], 3, p.TO_EMPTY,
             "it does not fall",
+        ),
+        Panel(
+            "stat", "Renewed in", "Until the plan's period ends, as the upstream last said.", p.SECONDS,
+            [Query(f"min({_of('upstream_account_reset_seconds')})", "renewed in")], 3, empty="not told",
         ),
         Panel(
             "timeseries", "Left", "As the upstream last said, of its limit, and what calls under way will take.",
@@ -167,7 +156,7 @@ _ACCOUNT = Row(
                 Query(f"max({_of('upstream_account_limit_credits')})", "limit"),
                 Query(f"sum({_of('upstream_account_in_flight_credits')})", "under way"),
             ],
-            8, empty="not told yet",
+            6, empty="not told yet",
         ),
         Panel(
             "stat", "Account", "Whether it bears calls, or they are refused for its sake.", p.COUNT,
@@ -255,7 +244,7 @@ _GATEWAYS = Row(
         Panel(
             "stat", "Key sets", "Since the oldest key set of an identity provider was fetched. Red: it is not renewed.",
             p.SECONDS, [Query(f"max({_of('identity_keys_age_seconds')})", "oldest")], 6,
-            ((None, p.GREEN), (600, p.YELLOW), (900, p.RED)), "no key sets are fetched",
+            ((None, p.GREEN), (600, p.YELLOW), (900, p.RED)), "none are fetched",
         ),
     ),
 )  # fmt: skip
@@ -267,5 +256,5 @@ VIEW = View(
     "now-3h",
     (p.labels_of("instance", "Gateway", "dezgo_gateway_build_info", "instance", many=True),),
     ("dezgo-credits", "Who spends?", "var-tenant=$__all"),
-    (_SERVICE, _ERRORS, _LATENCY, _LEDGER, _ACCOUNT, _PRICES, _GATEWAYS),
+    (_SERVICE, _ERRORS, QUEUE, CLIENTS, _LATENCY, _LEDGER, _ACCOUNT, _PRICES, _GATEWAYS),
 )

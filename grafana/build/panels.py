@@ -16,13 +16,15 @@ CREDITS, CREDITS_PER_HOUR, EXACT_CREDITS = "count:cr", "count:cr/h", "locale"
 USD, SHARE, SECONDS, PER_SECOND, WHEN = "currencyUSD", "percentunit", "s", "reqps", "dateTimeAsIso"
 # Whole things, and how often one number goes into another.
 COUNT, TIMES = "locale", "short"
+BYTES = "bytes"
 
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
+GREY = "text"
 
 # Where colours change; the first one from below.
 Steps = Sequence[tuple[float | None, str]]
 PLAIN: Steps = ((None, BLUE),)
-BUDGET: Steps = ((None, GREEN), (0.8, YELLOW), (0.95, ORANGE), (1, RED))
+BUDGET: Steps = ((None, GREEN), (0.8, YELLOW), (0.95, ORANGE), (0.999, RED))
 # The same soft limits, seen from what is left.
 LEFT: Steps = ((None, RED), (0.05, ORANGE), (0.2, YELLOW))
 ANY_IS_BAD: Steps = ((None, GREEN), (1, RED))
@@ -39,6 +41,11 @@ MEANINGS: Mapping[str, str] = {
     r"/^(served|equal|2\d\d)$|\bconfirmed$/": GREEN,
     r"/^(refused|4\d\d)$|\b(unconfirmed|under)$/": YELLOW,
     r"/^(failed|5\d\d)$|\b(uncertain|over)$/": RED,
+}
+# Of refusals: a limit was reached; the gateway, its store or the upstream could not. Others are the caller's.
+REASONS: Mapping[str, str] = {
+    r"/^(budget_exhausted|above_ceiling|too_many_calls)$/": YELLOW,
+    r"/^(internal|busy|overloaded|identity_unavailable|ledger_\w+|upstream_\w+)$/": RED,
 }
 # Percentiles are shades of one colour, the rarest the lightest.
 SHARES: Mapping[float, tuple[str, str]] = {
@@ -134,12 +141,6 @@ def labels_of(name: str, title: str, metric: str, label: str, *, many: bool) -> 
     return found | ({"allValue": ".*", "current": {"text": "All", "value": "$__all"}} if many else {})
 
 
-def number(name: str, title: str, value: str) -> Json:
-    """A variable that is typed in."""
-    current = {"text": value, "value": value}
-    return {"name": name, "label": title, "type": "textbox", "query": value, "current": current, "hide": 0}
-
-
 def dashboard(view: View, others: Sequence[View]) -> Json:
     """A view as Grafana's JSON."""
     source = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
@@ -210,7 +211,11 @@ def _options(panel: Panel) -> Json:
     if panel.sort is not None:
         found |= {"sortBy": [{"displayName": panel.sort, "desc": True}]}
     if panel.kind == "stat" and _many(panel):
-        found |= {"orientation": "horizontal", "textMode": "value_and_name", "text": {"titleSize": 15, "valueSize": 18}}
+        found |= {
+            "orientation": "horizontal",
+            "textMode": "value_and_name",
+            **(_NARROW if panel.width <= _NARROW_AT else _WIDE),
+        }
     return found
 
 
@@ -240,19 +245,25 @@ def _field(panel: Panel) -> Json:
     if panel.kind == "bargauge":
         # A bar that is alone would have no name otherwise.
         found["displayName"] = re.sub(r"\{\{(\w+)\}\}", r"${__field.labels.\1}", panel.ask[0].legend)
-    if panel.words:
-        words = {str(value): {"text": text, "color": name} for value, (text, name) in panel.words.items()}
-        found["mappings"] = [{"type": "value", "options": words}]
+    if panel.kind == "stat":
+        found["mappings"] = _mappings(panel)
     custom = _CUSTOM.get(panel.kind)
     return found | ({} if custom is None else {"custom": custom(panel)})
 
 
+def _mappings(panel: Panel) -> list[Json]:
+    """Words for values; those for none are grey, for nothing is well or bad of it."""
+    words = {str(value): {"text": text, "color": name} for value, (text, name) in panel.words.items()}
+    nothing = {"type": "special", "options": {"match": "null", "result": {"text": panel.empty, "color": GREY}}}
+    return [*([{"type": "value", "options": words}] if words else []), nothing]
+
+
 def _colour(panel: Panel) -> Json:
-    """By steps where they say something, else plain. Several curves: refusals in shades, others in Grafana's order."""
+    """By steps where they say something, else plain. Several curves: reasons in shades, others in Grafana's order."""
     if panel.kind != "timeseries" and (panel.steps is not PLAIN or panel.kind == "stat"):
         return {"mode": "thresholds"}
     if panel.kind == "timeseries" and panel.ask[0].legend == "{{reason}}":
-        return {"mode": "shades", "fixedColor": ORANGE}
+        return {"mode": "shades", "fixedColor": BLUE}
     if panel.kind == "timeseries" and _many(panel):
         return {"mode": "palette-classic"}
     return {"mode": "fixed", "fixedColor": BLUE}
@@ -279,6 +290,8 @@ def _overrides(panel: Panel) -> list[Json]:
         return [*units, _override("byType", "number", noValue="–"), _override("byType", "time", noValue="–")]
     legends = {query.legend for query in panel.ask}
     found = [_override("byName", name, color=_fixed(shade)) for name, shade in SHARES.values() if name in legends]
+    if legends == {"{{reason}}"}:
+        found += [_override("byRegexp", pattern, color=_fixed(name)) for pattern, name in REASONS.items()]
     if any(f"{{{{{label}}}}}" in legend for legend in legends for label in MEANT):
         found += [_override("byRegexp", pattern, color=_fixed(name)) for pattern, name in MEANINGS.items()]
     return found
@@ -307,7 +320,7 @@ def _columns(panel: Panel) -> list[Json]:
 
 
 # Whom a line is about comes before what of it.
-_LABELS = ("tenant", "budget", "method", "reason", "instance", "version")
+_LABELS = ("tenant", "budget", "method", "model", "reason", "instance", "version")
 # What a column of its own unit needs beside it: cents, room.
 _COLUMNS_OF: Mapping[str, Json] = {
     USD: {"unit": USD, "decimals": 2},
@@ -318,6 +331,10 @@ _CUSTOM: Mapping[str, Callable[[Panel], Json]] = {"timeseries": _lines, "table":
 _REDUCED = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
 _NUMBER = {"colorMode": "value", "graphMode": "none", "textMode": "auto", "text": {"valueSize": 30}}
+# Several numbers: name and number side by side where there is room, else one above the other.
+_NARROW_AT = 4
+_WIDE = {"text": {"titleSize": 15, "valueSize": 18}}
+_NARROW = {"justifyMode": "center", "text": {"titleSize": 14, "valueSize": 24}}
 _BARS = {"orientation": "horizontal", "displayMode": "basic", "showUnfilled": True, "namePlacement": "left"}
 _THIN = {"sizing": "manual", "minVizHeight": 16, "maxVizHeight": 36, "text": {"valueSize": 15}}
 _OPTIONS: Mapping[str, Json] = {

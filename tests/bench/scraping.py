@@ -55,7 +55,7 @@ def full() -> Metrics:
         dict.fromkeys(names, OpenHolds(3, 1_500)),
     )
     account = SharedAccount(floor=Credits.ZERO, exhausted_s=30.0, found=lambda _: None, clock_s=time.monotonic)
-    metrics.watch_account(account, promised=Credits.whole(1_000_000))
+    metrics.watch_account(account, promised=Credits.whole(1_000_000), usd_per_credit=0.0001)
     return metrics
 
 

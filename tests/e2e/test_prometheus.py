@@ -17,15 +17,19 @@ from tests.prometheus.test_rules import ALERTS, RECORDED, RULES
 from tests.servers.prometheus import Prometheus, prometheus
 from tests.tools import need_tool
 
-# Panels that have nothing to show while all is well or no key sets are fetched; an upstream that does not tell.
-EMPTY_WHILE_WELL = {"operations: Ledger errors", "operations: Balance beside the charge", "operations: Key sets"}
+# Panels that have nothing to show while all is well, no key sets are fetched and no call has to wait; an upstream that
+# does not tell.
+EMPTY_WHILE_WELL = {
+    *("operations: Ledger errors", "operations: Balance beside the charge", "operations: Key sets"),
+    *("operations: Wait for a turn", "operations: Renewed in"),
+}
 NOT_TOLD = {'max(dezgo_gateway_upstream_account_limit_credits{instance=~"$instance"})'}
 
 # What no traffic gives reason for while gateway, ledger and account are well; not even pending.
 NO_REASON_FOR = {
     *("DezgoForeignUse", "DezgoAccountExhausted", "DezgoLedgerDown", "DezgoLedgerRegressed", "DezgoLedgerClosed"),
     *("DezgoHoldLeftOpen", "DezgoSpoolGrows", "DezgoSettlesGivenUp", "DezgoDiskFaults", "DezgoGatewayDown"),
-    "DezgoKeySetStale",
+    *("DezgoKeySetStale", "DezgoWorkersMissing", "DezgoConnectionsRefused"),
 }
 
 FAULTS = ("price:1.1", "charge:missing", "status:500", "cut:head", "price:0.9")
@@ -39,6 +43,7 @@ async def traffic(here: World) -> None:
             await here.generate()
         await here.ask("POST", "/text2image_sdxl", json={"prompt": "a"}, headers=here.key())
         await here.generate(name="poor")
+        await here.generate({"prompt": "a", "width": 1024, "height": 1024})
         await here.generate({"prompt": "a", "steps": "many"})
         await here.ask("POST", "/text2image", json={"prompt": "a"})
         await asyncio.sleep(0.2)
@@ -74,7 +79,6 @@ def _chosen(expression: str, tenant: str) -> str:
     for name, value in (
         ("$__rate_interval", "8s"),
         ("$__range", "30s"),
-        ("$usd_per_credit", "0.0001"),
         ("$instance", ".*"),
         ('=~"$tenant"', '=~".*"'),
         ("$tenant", tenant),

@@ -17,7 +17,7 @@ def main() -> None:
     """Read the command line; do one step or both."""
     asked = argparse.ArgumentParser(prog="python -m tests.pictures", description=__doc__)
     asked.add_argument("step", nargs="?", choices=("record", "draw"), help="only this one; both unless given")
-    asked.add_argument("--minutes", type=float, default=20, help="how long traffic flows")
+    asked.add_argument("--minutes", type=float, default=15, help="how long traffic flows")
     asked.add_argument("--folder", type=Path, default=FOLDER, help="for what is kept between the steps")
     said = asked.parse_args()
     program = _needed("prometheus", *(TOOLS if said.step != "record" else ()))

@@ -14,7 +14,6 @@ from tests.servers.prometheus import Prometheus
 CHOICES: Mapping[str, tuple[str, str]] = {
     "tenant": (".*", "All"),
     "instance": (".*", "All"),
-    "usd_per_credit": ("0.0001", "0.0001"),
 }
 ONE_TENANT = ("studio", "studio")
 

@@ -116,7 +116,8 @@ BUDGETS = (
     Scene("DezgoBudget95", "19 of 20 are spent", _budget("950x60"), "30m", (STUDIO,)),
     Scene("DezgoBudget95", "a little less is spent", _budget("949x60"), "30m"),
     Scene("DezgoBudget100", "all is spent", _budget("1000x60"), "30m", (STUDIO,)),
-    Scene("DezgoBudget100", "a credit is left", _budget("999x60"), "30m"),
+    Scene("DezgoBudget100", "what no call is cheap enough for is left", _budget("999.2x60"), "30m", (STUDIO,)),
+    Scene("DezgoBudget100", "a few credits are left", _budget("998x60"), "30m"),
     Scene(
         "DezgoBudgetRefuses", "a budget refuses", _refused("budget_exhausted", "0+1x60"), "30m", ({"tenant": "studio"},)
     ),
@@ -225,6 +226,11 @@ SERVICE = (
     Scene("DezgoOverloaded", "bodies find no room", _refused("busy", "0+60x60"), "30m", (ONE,)),
     Scene("DezgoOverloaded", "one now and then", _refused("overloaded", "0+1x60"), "30m"),
     Scene("DezgoOverloaded", "budgets are empty", _refused("budget_exhausted", "0+60x60"), "30m"),
+    Scene("DezgoConnectionsRefused", "there is no room",
+          _plain("dezgo_gateway_connections_refused_total", "0x10 0+30x50"), "30m", (ONE,)),
+    Scene("DezgoConnectionsRefused", "there was none for a moment",
+          _plain("dezgo_gateway_connections_refused_total", "0x10 50x50"), "30m"),
+    Scene("DezgoConnectionsRefused", "there is room", _plain("dezgo_gateway_connections_refused_total", "7x60"), "30m"),
     Scene("DezgoBurnsFast", "a tenth of all requests fails", _requests("0+90x120", "0+10x120"), "90m", (ERRORS,)),
     Scene("DezgoBurnsFast", "it did until ten minutes ago", _requests("0+90x120", "0+10x80 800x40"), "95m"),
     Scene("DezgoBurnsFast", "a fifth fails, for ten minutes so far",

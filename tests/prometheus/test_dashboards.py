@@ -19,7 +19,18 @@ BUCKETS = {
 }
 GAUGES = {series.name for series in CATALOGUE if series.kind == "gauge"}
 LABELS = {label for series in CATALOGUE for label in series.labels} | {"instance", "slo"}
-UNITS = {"count:cr", "count:cr/h", "currencyUSD", "percentunit", "s", "reqps", "locale", "short", "dateTimeAsIso"}
+UNITS = {
+    "count:cr",
+    "count:cr/h",
+    "currencyUSD",
+    "percentunit",
+    "s",
+    "reqps",
+    "locale",
+    "short",
+    "bytes",
+    "dateTimeAsIso",
+}
 
 
 def test_the_files_are_what_the_script_makes() -> None:

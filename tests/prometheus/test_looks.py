@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from grafana.build.panels import BLUE, GREEN, ORANGE, RED, SHARES, YELLOW
+from gateway.problems import error_rows
+from grafana.build.panels import BLUE, GREEN, GREY, ORANGE, REASONS, RED, SHARES, YELLOW
 from tests.prometheus.shown import Json, panels
 from tests.prometheus.test_rules import ALERTS
 
@@ -14,11 +15,16 @@ COLOURS = {GREEN, YELLOW, ORANGE, RED, BLUE}
 
 # A recorded or measured number, and at what figures alerts look at it. What is left is what is not used.
 WATCHED = {
-    r"tenant_budget:dezgo_gateway_budget_used:ratio\{[^}]*\}$": ("DezgoBudget80", "DezgoBudget95", "DezgoBudget100"),
+    r"(?:sort_desc\()?tenant_budget:dezgo_gateway_budget_used:ratio\{[^}]*\}\)?$": (
+        "DezgoBudget80",
+        "DezgoBudget95",
+        "DezgoBudget100",
+    ),
     r"1 - tenant_budget:dezgo_gateway_budget_used:ratio\{[^}]*\}$": ("DezgoBudget80", "DezgoBudget95"),
     r"dezgo_gateway:slo_burn:rate1h$": ("DezgoBurnsSlowly", "DezgoBurnsSteadily", "DezgoBurnsFast"),
     r"dezgo_gateway:upstream_account_empty:seconds$": ("DezgoAccountRunsOutNow", "DezgoAccountRunsOutSoon"),
     r"max\(dezgo_gateway_oldest_hold_seconds\)$": ("DezgoHoldLeftOpen",),
+    r"max by \(instance\) \(dezgo_gateway_event_loop_lag_seconds": ("DezgoLoopLags",),
     r"max\(dezgo_gateway_identity_keys_age_seconds": ("DezgoKeySetStale",),
 }
 
@@ -58,6 +64,25 @@ def _of(override: Json, which: str) -> list[Json]:
     return [found for found in override["properties"] if found["id"] == which]
 
 
+def test_a_refusal_is_red_where_not_the_caller_but_we_or_the_upstream_could_not() -> None:
+    """And yellow where a limit was reached; whatever else was refused is the caller's mistake, in shades of blue."""
+    red, yellow = (
+        {
+            reason
+            for _, reason, _ in error_rows()
+            for pattern, shade in REASONS.items()
+            if shade == colour and re.match(pattern.strip("/"), reason)
+        }
+        for colour in (RED, YELLOW)
+    )
+    assert red == {reason for status, reason, _ in error_rows() if status.startswith("5")}
+    assert yellow == {"budget_exhausted", "above_ceiling", "too_many_calls"}
+    drawn = [panel for _, panel in panels() if panel["targets"][0]["legendFormat"] == "{{reason}}"]
+    assert len(drawn) > 2
+    for panel in drawn:
+        assert [item["matcher"]["options"] for item in panel["fieldConfig"]["overrides"]] == list(REASONS)
+
+
 @pytest.mark.parametrize("panel", PANELS)
 def test_limits_of_a_curve_are_drawn_and_a_share_of_a_budget_is_seen_whole(panel: Json) -> None:
     defaults = panel["fieldConfig"]["defaults"]
@@ -73,6 +98,14 @@ def test_limits_of_a_curve_are_drawn_and_a_share_of_a_budget_is_seen_whole(panel
 def test_a_title_fits_its_panel(panel: Json) -> None:
     """On a screen of 1600 pixels: 8 for a letter, 90 for the edges and the signs of description and link."""
     assert len(panel["title"]) * 8 + 90 <= panel["gridPos"]["w"] * 65
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_number_that_is_not_there_is_a_word_without_a_colour(panel: Json) -> None:
+    defaults = panel["fieldConfig"]["defaults"]
+    for mapping in (found for found in defaults.get("mappings", ()) if found["type"] == "special"):
+        assert mapping["options"] == {"match": "null", "result": {"text": defaults["noValue"], "color": GREY}}
+    assert any(found["type"] == "special" for found in defaults.get("mappings", ())) is (panel["type"] == "stat")
 
 
 @pytest.mark.parametrize("panel", PANELS)

@@ -102,6 +102,19 @@ def test_tenants_in_the_routing_example_get_what_is_about_their_budgets_only() -
         assert told == {name for name, rule in ALERTS.items() if rule in _about_budgets()}
 
 
+@pytest.mark.parametrize("name", ALERTS)
+def test_alertmanager_sends_a_tenants_own_budgets_to_it_and_nothing_else(name: str) -> None:
+    severity = ALERTS[name]["labels"]["severity"]
+    operators = "on-call" if severity == "critical" and not name.startswith("DezgoBudget") else "operators"
+    about_budgets = ALERTS[name] in _about_budgets()
+    for tenant in ("studio", "web", "unheard-of"):
+        known = about_budgets and tenant != "unheard-of"
+        receiver = f"tenant-{tenant}" if known else operators
+        example = ("--config.file", str(FOLDER / "alertmanager.yml"), "--verify.receivers", receiver)
+        labels = (f"alertname={name}", f"severity={severity}", f"tenant={tenant}")
+        run(need_tool("amtool"), "config", "routes", "test", *example, *labels)
+
+
 def _about_budgets() -> list[dict[str, Any]]:
     groups = yaml.safe_load((FOLDER / "rules" / "alerts.yml").read_text("utf-8"))["groups"]
     (found,) = [group["rules"] for group in groups if group["name"] == "dezgo_gateway_budgets"]

@@ -12,7 +12,7 @@ from tests.unit.metrics.test_counting import metrics, samples, shared_account
 
 def test_the_master_account_is_shown_as_it_is_known_and_not_before() -> None:
     shown, account = metrics(), shared_account()
-    shown.watch_account(account, promised=Credits.whole(30_000))
+    shown.watch_account(account, promised=Credits.whole(30_000), usd_per_credit=0.00009)
     names = {name.removeprefix("upstream_account_") for name, _ in samples(shown) if "account" in name}
     assert names == {"in_flight_credits", "exhausted"}
     call = account.admit(Credits.whole(19), "text2image")
@@ -27,6 +27,7 @@ def test_the_master_account_is_shown_as_it_is_known_and_not_before() -> None:
     assert found["upstream_account_in_flight_credits", ()] == 0
     assert found["upstream_account_exhausted", ()] == 1
     assert found["tenants_promised_credits", ()] == 30_000
+    assert found["credit_price_usd", ()] == 0.00009
     assert found["upstream_account_oversubscription_ratio", ()] == 4
 
 

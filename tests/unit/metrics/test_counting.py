@@ -283,7 +283,7 @@ def full() -> Metrics:
     (account := shared_account()).free_call().answered(
         Account(Credits.whole(1), Credits.whole(2), 60), Outcome.SUCCEEDED
     )
-    shown.watch_account(account, promised=Credits.whole(3))
+    shown.watch_account(account, promised=Credits.whole(3), usd_per_credit=0.0001)
     shown.record(replace(REFUSED, reason="ledger_unavailable", code="oom", queued_s=0.2))
     shown.settled(Settlement(HoldId("4f2a"), State.EXPIRED, Credits.whole(19), Flag.UNCERTAIN, applied=True))
     shown.set_balances([("acme", balance())], {"acme": OpenHolds(1, 2_500)})

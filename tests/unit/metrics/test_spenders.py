@@ -21,6 +21,8 @@ def test_a_charge_is_counted_by_model_and_by_user() -> None:
     found = recorded(SPENT, SPENT, replace(SPENT, model=None, user=None))
     assert found["model_credits_charged_total", ("text2image", "sdxl_1024px", "acme")] == 38
     assert found["model_credits_charged_total", ("text2image", "none", "acme")] == 19
+    assert found["model_calls_charged_total", ("text2image", "sdxl_1024px", "acme")] == 2
+    assert found["model_calls_charged_total", ("text2image", "none", "acme")] == 1
     assert found["user_credits_charged_total", ("acme", "ann@example.com")] == 38
     assert found["user_credits_charged_total", ("acme", "none")] == 19
 

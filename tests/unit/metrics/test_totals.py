@@ -96,6 +96,7 @@ def read_as(**values: tuple[float, float]) -> Snapshot:
         ("upstream_account_in_flight_credits", (19, 0), (23, 0), 42),
         ("upstream_account_exhausted", (0, 9.0), (1, 0), 1),
         ("tenants_promised_credits", (5, 0), (5, 0), 5),
+        ("credit_price_usd", (0.0001, 0), (0.0001, 0), 0.0001),
     ],
 )
 def test_gauges_are_combined_as_they_can_be(name: str, first: Any, second: Any, expected: float) -> None:

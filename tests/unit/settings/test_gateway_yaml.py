@@ -72,6 +72,7 @@ MISTAKES = [
     ("  flavour: direct", "  key: §DEZGO-ABC", "upstream.key", "must be a mapping of keys to values", ""),
     ("  flavour: direct", "  key: {env: §DEZGO-ABC}", "upstream.key.env", "an environment variable's name", ""),
     ("  head_timeout_s: 180", "  floor_credits: §-1", "upstream.floor_credits", "must not be negative", ""),
+    ("  head_timeout_s: 180", "  usd_per_credit: §0", "upstream.usd_per_credit", "must be more than 0", ""),
     ("  head_timeout_s: 180", "  floor_credits: §0.0001", "upstream.floor_credits", "finer than a thousandth", ""),
     ("  head_timeout_s: 180", "  exhausted_s: §0", "upstream.exhausted_s", "more than 0", ""),
     ("  head_timeout_s: 180", "  head_timeout_s: §301", "upstream.head_timeout_s", "at most total_timeout_s", ""),

@@ -25,6 +25,7 @@ PREFIX = "DEZGO_GATEWAY__"
         ("UPSTREAM__FLAVOUR", "rapidapi", "upstream", "flavour", "rapidapi"),
         ("UPSTREAM__CA_FILE", "", "upstream", "ca_file", None),
         ("UPSTREAM__FLOOR_CREDITS", "12.5", "upstream", "floor_credits", Credits(12_500)),
+        ("UPSTREAM__USD_PER_CREDIT", "0.00009", "upstream", "usd_per_credit", 0.00009),
         ("LEDGER__DEADLINE_S", "0.25", "ledger", "deadline_s", 0.25),
         ("LEDGER__URL", "redis://store:6379/0", "ledger", "url", "redis://store:6379/0"),
         ("LEDGER__ALLOW_UNSAFE_STORE", "true", "ledger", "allow_unsafe_store", True),
