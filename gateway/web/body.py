@@ -1,6 +1,7 @@
 """Reading a request's body: bounded in bytes, in time, and in all bodies together."""
 
 import asyncio
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -44,6 +45,9 @@ class Bounds:
     write_bytes_per_s_min: int
     limits: Limits
 
+
+# Bodies that begin together get deadlines that lie apart: many refusals at once would keep everybody else waiting.
+_APART_S = itertools.cycle([number * 0.004 for number in range(64)])
 
 # What is gathered of a body that comes in small pieces before it is written.
 _WRITTEN_BYTES = 65_536
@@ -139,7 +143,7 @@ class _Pace:
         self._timer = timer
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()
-        now_s = self._loop.time()
+        now_s = self._loop.time() + next(_APART_S)
         self._ends_s = now_s + bounds.body_timeout_s
         self._due_s = now_s + bounds.body_stall_s
         self._set()
