@@ -10,7 +10,7 @@ _COLLECTED_AFTER = (20_000, 10, 20)
 
 # glibc's numbers of these settings, and their values. Set once, they no longer move by themselves.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 8 * 1024 * 1024
+_KEPT_BYTES = 24 * 1024 * 1024
 _OF_ITS_OWN_BYTES = 1024 * 1024
 
 

@@ -106,7 +106,7 @@ async def test_fifty_at_once_over_two_gateways_make_one_call_and_one_charge(here
         ports = (here.running.port, second.port)
         found = Counter(await asyncio.gather(*(ask(session, port) for port in ports * 25)))
         await second.settler.drain(5)
-        assert (found["ok"], found["idempotency_open"] + found["idempotency_ended"]) == (1, 49)
+        assert (found["ok"], found["idempotency_open"] + found["idempotency_ended"]) == (1, 49), found
         assert found["idempotency_open"] > 0
         await assert_paid_once(here)
         assert {await ask(session, port) for port in ports} == {"idempotency_ended"}
