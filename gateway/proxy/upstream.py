@@ -213,7 +213,7 @@ class _Flow:
         self._over = False
         self._read_bytes = 0
         # Of a body in the upstream's own chunks, however small, those that are there go on together.
-        self._next = _as_it_came if answer.length is not None else aiohttp.StreamReader.readany
+        self._next = _as_it_came if answer.length is not None else _all_there
         if voyage.lost is not None:
             voyage.lost.add_done_callback(self._on_lost)
 
@@ -266,6 +266,11 @@ async def _as_it_came(content: aiohttp.StreamReader) -> bytes:
     while not piece and (content.exception() is not None or not content.at_eof()):
         piece, _ = await content.readchunk()
     return piece
+
+
+async def _all_there(content: aiohttp.StreamReader) -> bytes:
+    """All bytes that are there, or the next ones; none at the end."""
+    return await content.readany()
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
