@@ -56,7 +56,8 @@ class Voyage:
     lost: "asyncio.Future[None] | None" = None
 
     def failure(self, error: Exception) -> UpstreamError:
-        """`error` in our words."""
+        """`error` in our words. Its frames are let go: they hold the body, and the library's own keep them alive."""
+        error.__traceback__ = None
         table = _SENT if self.stage == "sent" else _NEVER_SENT
         code = next(code for kind, code in table if isinstance(error, kind))
         if self.stage == "sent":

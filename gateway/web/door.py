@@ -133,6 +133,7 @@ class Door:
                 response = await self._visited(visit)
             except Exception as error:  # noqa: BLE001 - the one place where anything at all becomes an answer
                 response = self._refused(visit, error)
+                error.__traceback__ = None  # its frames hold the body, and some of them the error: a cycle
             return await client.send(response)
         except asyncio.CancelledError:
             receipt.outcome, receipt.reason = "failed", "cancelled"
