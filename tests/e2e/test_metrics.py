@@ -1,8 +1,10 @@
 """What operators see: metrics that agree with the ledger, health and readiness, on a listener of their own."""
 
 import asyncio
+import io
 import secrets
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -10,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
+from gateway.app import App
 from gateway.ledger.embedded import EmbeddedStore
 from gateway.metrics.counting import CATALOGUE, PREFIX
 from gateway.units import Credits
@@ -89,6 +92,24 @@ async def test_credits_in_metrics_are_credits_in_the_ledger(make_world: MakeWorl
         assert total(found, "upstream_responses_total", status="500") == 1
         assert total(found, "settles_under_way") == 0
         assert total(found, "upstream_account_remaining_credits") == float(here.simulator.book.balance)
+
+
+async def test_counters_of_two_gateways_add_up_to_the_ledger_and_gauges_of_both_say_the_same(here: World) -> None:
+    app = App(here.settings, log_stream=io.StringIO())
+    async with app.running() as second:
+        for turn in range(6):
+            port = (here.running.port, second.port)[turn % 2]
+            url = f"http://127.0.0.1:{port}/text2image"
+            async with here.session.post(url, json={"prompt": "a fox"}, headers=here.key()) as answer:
+                assert answer.status == 200
+                await answer.read()
+        await second.settler.drain(5)
+        await here.settled()
+        both = [await samples(here), await samples(replace(here, running=second))]
+    rich, spent = here.tenant("rich"), (await here.audit()).spent.as_number()
+    # Counters are each gateway's own, money gauges the ledger's: panels take the sum of those and the most of these.
+    assert [total(found, "credits_charged_total", tenant=rich) for found in both] == [spent / 2, spent / 2]
+    assert [total(found, "budget_spent_credits", tenant=rich) for found in both] == [spent, spent]
 
 
 FLAGS = ("confirmed", "unconfirmed", "uncertain")
