@@ -28,10 +28,10 @@ EVERYTHING = {
     Fault(Kind.DELAY, seconds=DEADLINE_S * 1.5): 0.001,
     Fault(Kind.DELAY, Side.REQUEST, seconds=0.05): 0.002,
     Fault(Kind.DELAY, Side.REQUEST, seconds=DEADLINE_S * 1.5): 0.001,
-    Fault(Kind.STALL, at=5): 0.0005,
-    Fault(Kind.STALL, Side.REQUEST, at=50): 0.0005,
-    Fault(Kind.HALF, at=4): 0.0005,
-    Fault(Kind.HALF, Side.REQUEST, at=4): 0.0005,
+    Fault(Kind.STALL, at=5): 0.001,
+    Fault(Kind.STALL, Side.REQUEST, at=50): 0.001,
+    Fault(Kind.HALF, at=4): 0.001,
+    Fault(Kind.HALF, Side.REQUEST, at=4): 0.001,
 }
 
 
