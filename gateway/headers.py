@@ -99,7 +99,6 @@ def gateway_fields(request_id: str) -> Pairs:
     return [("x-request-id", request_id)] if _REQUEST_ID.fullmatch(request_id) else []
 
 
-@lru_cache(maxsize=_NAMES_KEPT)
 def _is_fit(name: str, value: str) -> bool:
     return len(value) <= _VALUE_CHARACTERS_MAX and PASSED_BACK[name].fullmatch(value) is not None
 

@@ -5,7 +5,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import sys
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ import aiohttp
 from gateway.identity.mint import fresh_secret, mint_token, secret_signer
 from gateway.simulator import Simulator, SimulatorSettings, start_simulator
 from tests.bench.comparing import Asked, millicredits
+from tests.bench.processes import free_port
 from tests.unit.ledger.living import processes
 
 ROOT = Path(__file__).parents[2]
@@ -184,7 +184,7 @@ async def site(directory: Path, *, fsync: str) -> AsyncIterator[Site]:
     simulator = await start_simulator(
         SimulatorSettings(key=KEY, delay_s=0.03, drawn=False, balance_usd=Decimal(1_000_000))
     )
-    port, ops_port = _free_port(), _free_port()
+    port, ops_port = free_port(), free_port()
     made = Site(directory, simulator, fresh_secret(), port, ops_port)
     _configure(made, fsync)
     try:
@@ -210,13 +210,6 @@ def _configure(made: Site, fsync: str) -> None:
     (config / "tenants.yaml").write_text(_TENANTS_YAML)
     (config / "tariff.yaml").write_text((ROOT / "config" / "tariff.yaml").read_text())
     (made.data_dir / "store").mkdir(parents=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -13,7 +13,8 @@ from gateway.web.descriptors import raised_limit
 from tests.bench.overload import flood, tenfold
 from tests.bench.overload.attack import SOURCE
 from tests.bench.overload.scenes import SCENES, Scene
-from tests.bench.overload.site import ROOT, Site, site
+from tests.bench.overload.site import Site, site
+from tests.bench.processes import ROOT
 
 _PER_S = 100
 _LARGE_BYTES = 400_000

@@ -7,7 +7,6 @@ import asyncio
 import json
 import math
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.identity.mint import fresh_secret, mint_token, secret_signer
+from tests.bench.processes import ROOT, free_port, started
 
-ROOT = Path(__file__).parents[3]
 STORE = "bundled Valkey, appendfsync always"
+
 _READY_WITHIN_S = 30.0
 
 _GATEWAY_YAML = """
@@ -92,9 +92,10 @@ class Rush:
 async def rush(directory: Path, names: Iterable[str], capacity: Capacity) -> AsyncIterator[Rush]:
     """Everything started, in an empty `directory`; stopped when the block is left."""
     async with AsyncExitStack() as stack:
-        upstream, port, ops_port = (_free_port() for _ in range(3))
+        module = (sys.executable, "-m")
+        upstream, port, ops_port = (free_port() for _ in range(3))
         slots = (str(upstream), str(capacity.at_once), str(capacity.takes_s))
-        await _started(stack, {}, upstream, "tests.bench.overload.slots", *slots)
+        await started(stack, (*module, "tests.bench.overload.slots", *slots), upstream, {}, within_s=_READY_WITHIN_S)
         config = directory / "config"
         config.mkdir()
         text = _GATEWAY_YAML.format(
@@ -113,7 +114,9 @@ async def rush(directory: Path, names: Iterable[str], capacity: Capacity) -> Asy
         (config / "tenants.yaml").write_text("tenants:\n" + tenants, "utf-8")
         secret = fresh_secret()
         said = {"DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL", "TOKEN_SECRET": secret}
-        pid = await _started(stack, said, port, "gateway", "serve", "--config", str(config))
+        pid = await started(
+            stack, (*module, "gateway", "serve", "--config", str(config)), port, said, within_s=_READY_WITHIN_S
+        )
         yield Rush(f"http://127.0.0.1:{port}", pid, directory, {name: _token(secret, name) for name in names})
 
 
@@ -161,39 +164,3 @@ def _token(secret: str, tenant: str) -> str:
         ttl_s=86_400,
         now=time.time(),
     )
-
-
-async def _started(stack: AsyncExitStack, environ: Mapping[str, str], port: int, *words: str) -> int:
-    """Start `python -m …` and wait until its port answers."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *words),
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environ},
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    stack.push_async_callback(_stopped, process)
-    deadline_s = time.monotonic() + _READY_WITHIN_S
-    while not _answers(port):
-        if process.returncode is not None or time.monotonic() > deadline_s:
-            raise RuntimeError(f"{words[0]} did not start")
-        await asyncio.sleep(0.05)
-    return process.pid
-
-
-async def _stopped(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as asked:
-        asked.settimeout(0.5)
-        return asked.connect_ex(("127.0.0.1", port)) == 0

@@ -3,7 +3,6 @@
 The store writes to disk every second only: how long this disk takes is not what is asked here.
 """
 
-import asyncio
 import os
 import socket
 import sys
@@ -15,8 +14,8 @@ from pathlib import Path
 
 from gateway.identity.mint import fresh_secret, mint_token, secret_signer
 from gateway.ledger.embedded import EmbeddedStore
+from tests.bench.processes import ROOT, free_port, started
 
-ROOT = Path(__file__).parents[3]
 _READY_WITHIN_S = 20.0
 
 _GATEWAY_YAML = """
@@ -80,9 +79,10 @@ async def site(directory: Path, environ: Mapping[str, str], *, large_bytes: int,
     """Everything started, in an empty `directory`; stopped when the block is left."""
     async with AsyncExitStack() as stack:
         embedded = await stack.enter_async_context(EmbeddedStore(directory / "store", fsync="everysec"))
-        upstream, port, ops_port = (_free_port() for _ in range(3))
+        module = (sys.executable, "-m")
+        upstream, port, ops_port = (free_port() for _ in range(3))
         words = ("tests.bench.overload.upstream", str(upstream), str(large_bytes), str(wait_s))
-        await _started(stack, {}, upstream, *words)
+        await started(stack, (*module, *words), upstream, {}, within_s=_READY_WITHIN_S)
         config = directory / "config"
         config.mkdir()
         text = _GATEWAY_YAML.format(
@@ -97,7 +97,9 @@ async def site(directory: Path, environ: Mapping[str, str], *, large_bytes: int,
         (config / "tenants.yaml").write_text(_TENANTS_YAML, "utf-8")
         secret = fresh_secret()
         said = {"DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL", "TOKEN_SECRET": secret, **environ}
-        pid = await _started(stack, said, port, "gateway", "serve", "--config", str(config))
+        pid = await started(
+            stack, (*module, "gateway", "serve", "--config", str(config)), port, said, within_s=_READY_WITHIN_S
+        )
         yield Site(port, pid, {name: _token(secret, name) for name in ("honest", "greedy")})
 
 
@@ -105,39 +107,3 @@ def _token(secret: str, tenant: str) -> str:
     signer = secret_signer(secret.encode(), kid="k1")
     who = {"tenant": tenant, "team": None, "user": "ann"}
     return mint_token(signer, issuer="bench", audience="gateway", ttl_s=86_400, now=time.time(), **who)  # type: ignore[arg-type]  # plain values
-
-
-async def _started(stack: AsyncExitStack, environ: Mapping[str, str], port: int, *words: str) -> int:
-    """Start `python -m …` and wait until its port answers."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *words),
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environ},
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    stack.push_async_callback(_stopped, process)
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while not _answers(port):
-        if process.returncode is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{words[0]} did not start")
-        await asyncio.sleep(0.05)
-    return process.pid
-
-
-async def _stopped(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as asked:
-        asked.settimeout(0.5)
-        return asked.connect_ex(("127.0.0.1", port)) == 0

@@ -4,9 +4,7 @@ Everything on: RS256 tokens of fifty tenants, three budgets on every path, a rea
 line per request.
 """
 
-import asyncio
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,11 +19,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.identity.mint import mint_token, pem_signer, public_pem
 from gateway.ledger.embedded import EmbeddedStore
 from gateway.ledger.store import Store
+from tests.bench import processes
+from tests.bench.processes import ROOT, free_port
 from tests.bench.proxy.others import NAMES, found
 
-ROOT = Path(__file__).parents[3]
 TENANTS = 50
 SMALL_BYTES, LARGE_BYTES = 2_048, 400_000
+
 _READY_WITHIN_S = 120.0
 
 _GATEWAY_YAML = """
@@ -143,26 +143,10 @@ async def started(
     stack: AsyncExitStack, words: Sequence[str], port: int, environ: Mapping[str, str] = MappingProxyType({})
 ) -> Served:
     """Start a program and wait until its port answers."""
-    process = await asyncio.create_subprocess_exec(
-        *words,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL", **environ},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=None,
+    pid = await processes.started(
+        stack, words, port, {"DEZGO_API_KEY": "DEZGO-OF-NOBODY-AT-ALL", **environ}, within_s=_READY_WITHIN_S
     )
-    stack.push_async_callback(_stopped, process)
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while not answers(port):
-        if process.returncode is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{words[0]} did not start")
-        await asyncio.sleep(0.05)
-    return Served(f"http://127.0.0.1:{port}", process.pid)
-
-
-async def _stopped(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        await process.wait()
+    return Served(f"http://127.0.0.1:{port}", pid)
 
 
 def private_key() -> bytes:
@@ -210,18 +194,3 @@ def _budgets(name: str) -> str:
     each_user: [{{credits: 100000000, every: day}}]
     teams: {{ads: {{budgets: [{{credits: 100000000, every: week}}]}}}}
 """
-
-
-def free_port() -> int:
-    """A port nobody has just now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-def answers(port: int) -> bool:
-    """Whether somebody takes connections there."""
-    with socket.socket() as asked:
-        asked.settimeout(0.5)
-        return asked.connect_ex(("127.0.0.1", port)) == 0

@@ -16,8 +16,9 @@ from typing import Any
 import aiohttp
 
 from gateway.ledger.embedded import EmbeddedStore
+from tests.bench.processes import free_port
 from tests.bench.proxy.load import push
-from tests.bench.proxy.site import LARGE_BYTES, SMALL_BYTES, Served, configured, free_port, private_key, started
+from tests.bench.proxy.site import LARGE_BYTES, SMALL_BYTES, Served, configured, private_key, started
 
 _STARTS = 9
 _READY_WITHIN_S = 30
