@@ -64,8 +64,7 @@ async def test_under_concurrency_the_account_is_never_asked_beyond_its_floor(
         answers = await burst(here, 40)
         for _ in range(3):  # what was let go by the first burst is found by the next, one by one at last
             answers += await burst(here, 5)
-        found = reasons(answers)
-        assert (found["ok"], found["upstream_exhausted"]) == (served, len(answers) - served)
+        assert reasons(answers) == Counter(ok=served, upstream_exhausted=len(answers) - served)
         assert here.simulator.book.balance == left - 19 * served >= floor
         # Not once did the upstream itself have to refuse.
         assert here.simulator.received.counts["/text2image"] == served + 1
