@@ -105,7 +105,7 @@ class Receipt:
     @property
     def overrun(self) -> Credits:
         """What was charged above what was held; zero when nothing was."""
-        if self.charged is None or self.held is None or self.charged <= self.held:
+        if self.charged is None or self.held is None or self.charged.millicredits <= self.held.millicredits:
             return Credits.ZERO
         return self.charged - self.held
 

@@ -7,7 +7,6 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger.contract import Settlement, State
 from gateway.ledger.recovery import Recovered as Whole
 from gateway.ledger.recovery import Regressed
-from gateway.logs.canonical import canonical
 from gateway.logs.lines import Logs
 from gateway.logs.sampling import Sampler
 from gateway.metrics.counting import Metrics
@@ -82,8 +81,7 @@ class Witness:
         """What every request leaves behind."""
         self._metrics.record(receipt)
         if self._sampler.takes(receipt):
-            left_out = self._sampler.left_out(receipt.reason)
-            self._logs.line(canonical(receipt) | ({"left_out": left_out} if left_out else {}))
+            self._logs.request(receipt, self._sampler.left_out(receipt.reason))
 
     def broken(self, receipt: Receipt, error: BaseException) -> None:
         """A request ended by what nobody expected."""

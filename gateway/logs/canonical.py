@@ -1,23 +1,30 @@
 """Canonical: Receipt -> the one line of a request. Pure. `docs/log-line.md` says what every field means.
 
-Values are plain text, numbers and booleans, so that a line is written the short way (see `plain`).
+Values are plain text, numbers and booleans, so that a line is mostly written as it is: see `LineWriter.short`.
 """
 
+from functools import lru_cache
 from typing import Any
+
+from pydantic_core import SchemaSerializer, core_schema
 
 from gateway.receipt import Receipt
 from gateway.units import Credits
 
-
-def canonical(receipt: Receipt) -> dict[str, Any]:
-    """The one line of a request: credits as numbers, durations in ms; what is not known is left out."""
-    facts = {**_asked(receipt), **_money(receipt), **_end(receipt)}
-    return {name: value for name, value in facts.items() if value is not None}
+_NUMBERS_KEPT = 4_096
 
 
-def _asked(receipt: Receipt) -> dict[str, Any]:
-    """Who asked for what."""
+def canonical(receipt: Receipt, left_out: int | None = None) -> dict[str, Any]:
+    """The fields of a request's line in their order: credits as numbers, durations in ms, None for what is not known.
+
+    Args:
+        receipt: what happened.
+        left_out: how many lines like this one were not written before it.
+    """
     return {
+        # Set by whoever writes the line.
+        "ts": None,
+        "level": None,
         "event": "request",
         "request_id": receipt.request_id,
         "trace_id": receipt.trace_id,
@@ -36,6 +43,9 @@ def _asked(receipt: Receipt) -> dict[str, Any]:
         "steps": receipt.steps,
         "upscaled": receipt.upscaled,
         "loras": receipt.loras,
+        **_money(receipt),
+        **_end(receipt),
+        "left_out": left_out,
     }
 
 
@@ -50,7 +60,7 @@ def _money(receipt: Receipt) -> dict[str, Any]:
         "hold_id": receipt.hold_id,
         "held": _number(receipt.held),
         "charged": _number(receipt.charged),
-        "flag": None if receipt.flag is None else str(receipt.flag),  # of any kind of text, the plain one
+        "flag": receipt.flag,
         "overrun": _number(receipt.overrun) if receipt.held is not None else None,
         "drift": _number(receipt.drift),
         "once": receipt.once,
@@ -85,8 +95,25 @@ def _end(receipt: Receipt) -> dict[str, Any]:
 
 
 def _number(amount: Credits | None) -> int | float | None:
-    return None if amount is None else amount.as_number()
+    return None if amount is None else _shown(amount.millicredits)
+
+
+@lru_cache(maxsize=_NUMBERS_KEPT)
+def _shown(millicredits: int) -> int | float:
+    return Credits(millicredits).as_number()
 
 
 def _ms(duration_s: float | None) -> float | None:
     return None if duration_s is None else round(duration_s * 1e6) / 1e3
+
+
+_LINE = SchemaSerializer(
+    core_schema.typed_dict_schema(
+        {name: core_schema.typed_dict_field(core_schema.any_schema()) for name in canonical(Receipt("", 0.0))}
+    )
+)
+
+
+def spelt(facts: dict[str, Any]) -> bytes:
+    """What `canonical` returned, as one JSON object in UTF-8, without what is None. No number stands as `null`."""
+    return _LINE.to_json(facts, exclude_none=True)

@@ -23,11 +23,14 @@ from typing import Any, BinaryIO, TextIO
 
 import structlog
 
+from gateway.logs.canonical import canonical, spelt
 from gateway.logs.pipe import LogPipe
-from gateway.logs.plain import VALUE_CHARACTERS_MAX, plainly
 from gateway.logs.redaction import HoldsSecret, Redaction
 from gateway.logs.turns import Turn
+from gateway.receipt import Receipt
 from gateway.units import Credits
+
+VALUE_CHARACTERS_MAX = 256
 
 # A value longer than this is not even searched for secrets: nothing of it is shown.
 SEARCHED_CHARACTERS_MAX = 4_096
@@ -38,13 +41,10 @@ _FRAMES_MAX, _CAUSES_MAX = 20, 5
 _UNLOGGABLE = '{"level":"error","event":"unloggable_line"}'
 _WITHHELD = '{"level":"error","event":"withheld_line"}'
 
-_SPELL = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
+_SPELL = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
 # What JSON spells otherwise.
 _ESCAPED = re.compile(r"[^ !#-\[\]-~]")
-
-# Names that a line has anyway, or that say what went wrong.
-_OURS = ("ts", "level", "exc_info")
 
 Event = MutableMapping[str, Any]
 
@@ -126,15 +126,19 @@ class Logs:
         """How many lines could not be written."""
         return self._pipe.dropped
 
-    def line(self, facts: Mapping[str, Any]) -> None:
-        """Write `facts` as one line; its `event` says what it is about. One of these for every request: no detours."""
+    def request(self, receipt: Receipt, left_out: int | None = None) -> None:
+        """Write the line of one request; see `canonical`. The one line with a short way."""
         if self._level > logging.INFO:
             return
-        line = self._writer.short("info", facts)
-        if line is None:
-            self._write("info", facts)
-        else:
-            self._pipe.put(self._writer.redact(None, "", line))
+        try:
+            facts = canonical(receipt, left_out)
+            line = self._writer.short("info", facts)
+            if line is None:
+                self._write("info", {name: value for name, value in facts.items() if value is not None})
+            else:
+                self._pipe.put(line)
+        except Exception:  # noqa: BLE001, S110 - rule 3: what is no line at all is not worth a request
+            pass
 
     def event(self, name: str, **facts: Any) -> None:
         """Write that something happened that an operator should know of."""
@@ -147,7 +151,7 @@ class Logs:
     def _write(self, level: str, facts: Mapping[str, Any]) -> None:
         # Rule 3. What is no line at all is not worth a request.
         with contextlib.suppress(Exception):
-            fields = {str(name): value for name, value in facts.items()}
+            fields = {str(name): value for name, value in facts.items() if name not in ("ts", "level")}
             getattr(self._log, level)(fields.pop("event", "unnamed"), **fields)
 
 
@@ -182,20 +186,24 @@ class LineWriter:
                 facts |= _blame(facts.pop("exc_info"))
             facts.pop("ts", None)
             head = {"ts": _now(), "level": facts.pop("level", None), "event": facts.pop("event", None)}
-            line = plainly(head, facts) or _SPELL(self._tame_all(head, 0) | self._tame_all(facts, 0))
+            line = _SPELL(self._tame_all(head, 0) | self._tame_all(facts, 0))
         except Exception:  # noqa: BLE001 - rule 3
             return _UNLOGGABLE
         return line if len(line) <= LINE_CHARACTERS_MAX else _UNLOGGABLE
 
-    def short(self, level: str, facts: Mapping[str, Any]) -> str | None:
-        """`facts`, their `event` first, as the line `render` would make of them; None when something needs taming."""
+    def short(self, level: str, facts: dict[str, Any]) -> bytes | None:
+        """What `canonical` returned as `render` and `redact` would write it; None when it needs taming or hiding."""
         try:
-            if next(iter(facts), None) != "event" or any(name in facts for name in _OURS):
+            facts["ts"], facts["level"] = _now(), level
+            line = spelt(facts)
+            # What was escaped may have been a secret before; null is a number that is none.
+            if not line.isascii() or b"\\" in line or b":null" in line or len(line) > LINE_CHARACTERS_MAX:
                 return None
-            line = plainly({"ts": _now(), "level": level}, facts)
+            if [True for value in facts.values() if type(value) is str and len(value) > VALUE_CHARACTERS_MAX]:
+                return None
+            return None if self._redaction.is_needed(line) else line
         except Exception:  # noqa: BLE001 - rule 3
             return None
-        return line if line is None or len(line) <= LINE_CHARACTERS_MAX else None
 
     def redact(self, _: object, __: str, line: str) -> str:
         """`line` without secrets; a fixed line when it is no JSON object without them."""
@@ -270,7 +278,7 @@ class _Outlet:
         self._pipe = pipe
 
     def info(self, line: str) -> None:
-        self._pipe.put(line)
+        self._pipe.put(line.encode("ascii", "replace"))
 
     debug = warning = error = critical = exception = info
 
@@ -295,4 +303,5 @@ class _FromStandardLibrary(logging.Handler):
             "logger": record.name,
             "exc_info": record.exc_info,
         }
-        self._pipe.put(self._writer.redact(None, "", self._writer.render(None, "", event)))
+        line = self._writer.redact(None, "", self._writer.render(None, "", event))
+        self._pipe.put(line.encode("ascii", "replace"))

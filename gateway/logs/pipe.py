@@ -59,13 +59,13 @@ class LogPipe:
         self._thread = threading.Thread(target=self._run, args=(_write_to(self._stream),), name="logs", daemon=True)
         self._thread.start()
 
-    def put(self, line: str) -> None:
+    def put(self, line: bytes) -> None:
         """Queue `line` (without its end). Never waits, never raises; without room it is dropped."""
         with self._changed:
             if self._closed or len(self._lines) >= self._lines_max:
                 self._dropped += 1
                 return
-            self._lines.append(line.encode("ascii", "replace") + b"\n")
+            self._lines.append(line + b"\n")
             if len(self._lines) == 1:  # else it has been told, and has not come by yet
                 self._changed.notify()
 

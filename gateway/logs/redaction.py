@@ -15,6 +15,9 @@ _SPELT_FROM = 8
 
 _KEY = re.compile(r"DEZGO-[0-9A-F]{16,}")
 
+# What those two begin with.
+_SIGNS = (b"DEZGO-", b"eyJ")
+
 # Bounded, because a scan for the end starts at every `eyJ`.
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_=-]{2,4096}\.[A-Za-z0-9_=-]+(?:\.[A-Za-z0-9_=-]*)?")
 
@@ -29,14 +32,26 @@ class Redaction:
 
     def __init__(self, secrets: tuple[str, ...] = (), holds_secret: HoldsSecret | None = None) -> None:
         found = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
-        self._spellings = _longest_first(found)
+        self._take(found)
         self._holds_secret = holds_secret
+
+    def _take(self, spellings: set[str]) -> None:
+        self._spellings = _longest_first(spellings)
+        # In lines, which are ASCII, others cannot stand.
+        self._signs = (*(spelling.encode() for spelling in self._spellings if spelling.isascii()), *_SIGNS)
 
     def also(self, secret: str) -> "Redaction":
         """The same, and `secret` is hidden too."""
         more = Redaction((secret,), self._holds_secret)
-        more._spellings = _longest_first({*self._spellings, *more._spellings})
+        more._take({*self._spellings, *more._spellings})
         return more
+
+    def is_needed(self, line: bytes) -> bool:
+        """Whether there may be anything to hide in `line`, which is ASCII."""
+        for sign in self._signs:
+            if sign in line:
+                return True
+        return self._holds_secret is not None and self._holds_secret(line)
 
     def __call__(self, text: str) -> str:
         """`text` with `***` in the place of every secret."""

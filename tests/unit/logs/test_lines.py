@@ -5,7 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -14,39 +14,14 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.logs.canonical import canonical
-from gateway.logs.lines import LineWriter, Logs, configure_logging
-from gateway.logs.plain import VALUE_CHARACTERS_MAX, plainly
+from gateway.logs.lines import VALUE_CHARACTERS_MAX, LineWriter, Logs, configure_logging
 from gateway.logs.redaction import Redaction
-from gateway.receipt import Receipt
 from gateway.units import Credits
+from tests.unit.logs.test_canonical import RECEIPT
 
 KEY = "DEZGO-" + "0123456789ABCDEF" * 4
 SECRET = 'p%ss"word\\of~thé-store'
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
-
-RECEIPT = Receipt(
-    "4f2a",
-    0.0,
-    route="text2image",
-    verb="POST",
-    tenant="acme",
-    team="ads",
-    user="alice",
-    token_id="9c1f",
-    method="text2image",
-    pixels=262_144,
-    steps=30,
-    quoted=Credits.whole(19),
-    held=Credits.whole(19),
-    charged=Credits(20_500),
-    flag="confirmed",
-    outcome="served",
-    status=200,
-    upstream_status=200,
-    total_s=1.25,
-    tariff_version="2026-01",
-)
 
 
 @pytest.fixture
@@ -71,57 +46,8 @@ def line_of(event: dict[str, Any], *secrets: str) -> str:
     return writer.redact(None, "", writer.render(None, "", event))
 
 
-# --- the canonical line -------------------------------------------------------------------------------------
-
-
-def test_a_receipt_becomes_one_line_of_plain_numbers() -> None:
-    found = canonical(RECEIPT)
-    assert found["event"] == "request"
-    assert (found["quoted"], found["held"], found["charged"]) == (19, 19, 20.5)
-    assert (found["overrun"], found["drift"]) == (1.5, 1.5)
-    assert found["total_ms"] == 1250
-    assert all(isinstance(value, str | int | float | bool) for value in found.values())
-
-
-def test_what_is_not_known_is_left_out_and_what_is_zero_is_not() -> None:
-    found = canonical(replace(RECEIPT, team=None, charged=Credits.ZERO))
-    assert "team" not in found
-    assert "upstream_ms" not in found
-    assert (found["charged"], found["overrun"], found["bytes_in"], found["client_gone"]) == (0, 0, 0, False)
-    assert None not in canonical(Receipt("4f2a", 0.0)).values()
-
-
-def test_every_fact_of_a_receipt_has_its_place() -> None:
-    kept = {field.name.removesuffix("_s") for field in fields(Receipt)}
-    shown = {name.removesuffix("_ms").removesuffix("_s") for name in canonical(full_receipt())}
-    assert kept - shown == {"started", "hold_began", "upstream_began"}
-    assert shown - kept == {"event", "overrun", "drift"}
-
-
-def full_receipt() -> Receipt:
-    """A receipt in which everything is known."""
-    return replace(RECEIPT, **_filled())
-
-
-def test_a_line_with_everything_in_it_is_whole_and_written_the_short_way() -> None:
-    found = canonical(full_receipt())
-    assert plainly(found) is not None
-    said = json.loads(line_of({**found, "level": "info", "left_out": 3}))
-    assert set(said) == {"ts", "level", "left_out", *found}
-
-
-def _filled() -> dict[str, Any]:
-    amounts = {"remaining": Credits.ZERO, "saving": Credits.whole(150), "ceiling": Credits.ZERO, "reset_s": 0}
-    amounts |= {"items": "image:181", "size": "1024x1024", "model": "sdxl_1024px", "hold_id": "4f2a"}
-    ids = {"trace_id": "0" * 31 + "1", "span_id": "0" * 15 + "1", "job_id": "5f0c", "seed": "7", "parameter": "steps"}
-    durations = dict.fromkeys(("hold_s", "queued_s", "upstream_head_s", "upstream_s"), 0.1)
-    repeat = {"once": "0123456789ab", "replayed": True}
-    known = {"upscaled": False, "loras": 0, "binding": "tenant/day", "code": "timeout", "client": "::1"}
-    return {**amounts, **ids, **durations, **repeat, **known}
-
-
 def test_lines_are_written_in_order_with_time_and_level(logs: Logs, stream: io.BytesIO) -> None:
-    logs.line(canonical(RECEIPT))
+    logs.request(RECEIPT)
     logs.event("settle_given_up", hold_id="4f2a")
     structlog.get_logger().error("anywhere", amount=Credits(1_500))
     structlog.get_logger().debug("too fine")
@@ -174,8 +100,9 @@ def test_every_event_is_one_bounded_ascii_object(event: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", '"', "\u2028", "\u202e", "a" * 10**6, "\ud800", "\x00", "\x7f"])
 def test_nothing_a_client_can_write_ends_a_line(logs: Logs, stream: io.BytesIO, text: str) -> None:
-    logs.line({"event": "request", "user": text, text: 1})
-    assert len(written(logs, stream)) == 1
+    logs.request(replace(RECEIPT, user=text, model=text))
+    logs.event("said", user=text, **{text: 1})
+    assert len(written(logs, stream)) == 2
     assert stream.getvalue().isascii()
 
 
@@ -241,10 +168,10 @@ def test_of_many_causes_only_the_first_few_are_shown() -> None:
 def test_what_cannot_be_logged_raises_nothing(logs: Logs, stream: io.BytesIO) -> None:
     looped: list[Any] = []
     looped.append(looped)
-    awkward: Any = {_Awkward(): 1}
-    logs.line(awkward)
-    logs.line({"event": "looped", "looped": looped, "level": 3, "ts": "mine"})
-    logs.line({"event": "long", "items": ["a" * 256] * 200, "more": [["b" * 256] * 64] * 64})
+    awkward: Any = _Awkward()
+    logs.request(replace(RECEIPT, charged=awkward))
+    logs.event("looped", looped=looped, level=3, ts="mine")
+    logs.event("long", items=["a" * 256] * 200, more=[["b" * 256] * 64] * 64)
     found = written(logs, stream)
     assert [line["event"] for line in found] == ["looped", "unloggable_line"]
     assert found[0]["ts"] != "mine"

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.logs.lines import Logs
 from gateway.logs.pipe import LogPipe
+from gateway.receipt import Receipt
 
 
 class Stubborn(io.RawIOBase):
@@ -51,7 +52,7 @@ def piped(stream: Any, *lines: str) -> LogPipe:
     """A pipe that was given `lines`, one batch, and has ended."""
     pipe = LogPipe(stream, lines_max=1_000)
     for line in lines:
-        pipe.put(line)
+        pipe.put(line.encode())
     pipe.start()
     pipe.stop(30)
     return pipe
@@ -66,7 +67,7 @@ def test_lines_that_waited_for_the_start_are_written_in_order() -> None:
 def test_a_full_queue_drops_and_counts_without_waiting() -> None:
     pipe = LogPipe(io.BytesIO(), lines_max=3)
     for _ in range(10):
-        pipe.put("line")
+        pipe.put(b"line")
     assert pipe.dropped == 7
 
 
@@ -74,10 +75,10 @@ def test_a_reader_that_stopped_costs_lines_only() -> None:
     gate = Gate()
     pipe = LogPipe(cast("BinaryIO", gate), lines_max=5)
     pipe.start()
-    pipe.put("first")
+    pipe.put(b"first")
     assert gate.reached.wait(30)
     for _ in range(8):
-        pipe.put("more")
+        pipe.put(b"more")
     assert pipe.dropped == 3
     pipe.stop(0)
     assert pipe.dropped == 8
@@ -108,8 +109,8 @@ def test_a_line_torn_by_trouble_is_ended_before_the_next() -> None:
 def test_a_slow_stream_is_offered_the_rest_again() -> None:
     stream = Stubborn(2, None, 0, 3)
     pipe = LogPipe(cast("BinaryIO", stream), lines_max=100)
-    pipe.put("first")
-    pipe.put("second")
+    pipe.put(b"first")
+    pipe.put(b"second")
     pipe.start()
     assert stream.all_answered.wait(30)
     pipe.stop(30)
@@ -122,7 +123,7 @@ def test_a_stream_that_takes_nothing_ends_with_the_pipe() -> None:
 
 def test_lines_after_the_end_are_dropped() -> None:
     pipe = piped(io.BytesIO())
-    pipe.put("late")
+    pipe.put(b"late")
     assert pipe.dropped == 1
     pipe.stop(0)
 
@@ -131,7 +132,7 @@ def test_a_full_disk_breaks_nothing() -> None:
     with Path("/dev/full").open("w", encoding="ascii") as full:
         logs = Logs(level="info", stream=full)
         logs.start()
-        logs.line({"event": "request"})
+        logs.request(Receipt("4f2a", 0.0))
         logging.getLogger("aiohttp.server").error("said")
         logs.stop()
         assert logs.dropped == 2
@@ -143,7 +144,7 @@ def test_a_closed_pipe_breaks_nothing() -> None:
     with os.fdopen(writer, "w") as stream:
         logs = Logs(level="info", stream=stream)
         logs.start()
-        logs.line({"event": "request"})
+        logs.request(Receipt("4f2a", 0.0))
         logs.stop()
         assert logs.dropped == 1
 

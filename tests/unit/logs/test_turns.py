@@ -17,7 +17,8 @@ for number in range(4):
         pipe = LogPipe(sys.stdout, lines_max=100_000, turn=turn)
         pipe.start()
         for line in range(1_000_000 if number == 3 else 400):
-            pipe.put('{"writer":%d,"line":%d,"long":"%s"}' % (number, line, str(number) * (3_000 + 37 * (line % 50))))
+            long = b"%d" % number * (3_000 + 37 * (line % 50))
+            pipe.put(b'{"writer":%d,"line":%d,"long":"%b"}' % (number, line, long))
             if number == 3:
                 time.sleep(0.0001)
         pipe.stop(60)
