@@ -6,7 +6,7 @@ Rule: it ends in one way and stays so. A body that was cut, or that was not pass
 from collections.abc import Awaitable, Callable
 
 from gateway.errors import UpstreamError, UpstreamLeak
-from gateway.proxy.master_key import Watch
+from gateway.proxy.master_key import KEPT_BACK_BYTES_MAX, Watch
 
 
 class Body:
@@ -18,12 +18,19 @@ class Body:
         read: the next piece, empty at the end, or what went wrong instead.
         watch: holds back what may be the master key.
         end: gives the connection up; may be called again.
+        there: how many bytes are there to be read without a wait; none when nobody knows.
     """
 
     def __init__(
-        self, *, read: Callable[[], Awaitable[bytes | UpstreamError]], watch: Watch, end: Callable[[], None]
+        self,
+        *,
+        read: Callable[[], Awaitable[bytes | UpstreamError]],
+        watch: Watch,
+        end: Callable[[], None],
+        there: Callable[[], int] = lambda: 0,
     ) -> None:
         self._read = read
+        self._there = there
         self._watch = watch
         self._end = end
         self._ended = False
@@ -42,6 +49,11 @@ class Body:
         # A fresh one: what is raised holds its frames, and these hold the body. Kept here it would be a cycle for the
         # collector, with each answer.
         raise StopAsyncIteration
+
+    @property
+    def there(self) -> bool:
+        """Whether the first bytes pass without a wait: there are more than can be kept back."""
+        return self._there() > KEPT_BACK_BYTES_MAX
 
     async def close(self) -> None:
         """Give the connection up: back to the pool when the body was read to its end, else closed."""

@@ -13,6 +13,9 @@ from urllib.parse import quote
 # Shorter ones would be found by chance in what is not theirs.
 _LEGAL = re.compile(r"[!-~]{16,512}", re.ASCII)
 
+# More than any spelling of a key has: percent signs and two digits for each byte are the longest.
+KEPT_BACK_BYTES_MAX = 1_536
+
 # Keys that were in use before and are still looked for: answers to calls made with them may be under way.
 FORMER_KEYS = 3
 

@@ -156,9 +156,8 @@ class Upstream:
             flow.end()
             return UpstreamUnanswered("unreadable")
         kind = answer.headers.get("content-type", "").lower()
-        body = Body(
-            read=flow.read, watch=self._key.watch(thorough=not kind.startswith(("image/", "video/"))), end=flow.end
-        )
+        watch = self._key.watch(thorough=not kind.startswith(("image/", "video/")))
+        body = Body(read=flow.read, watch=watch, end=flow.end, there=flow.there)
         leaking = self._key.found_in(joined)
         shown = self._key.shown if leaking else _as_text
         fields = tuple([(shown(name).lower(), shown(value)) for name, value in raw])
@@ -217,6 +216,10 @@ class _Flow:
         if voyage.lost is not None:
             voyage.lost.add_done_callback(self._on_lost)
 
+    def there(self) -> int:
+        """How many bytes are there and have not been read."""
+        return self._answer.content.total_bytes - self._read_bytes
+
     async def read(self) -> bytes | UpstreamError:
         """The next bytes, none at a whole body's end, or what went wrong."""
         content = self._answer.content
@@ -226,7 +229,7 @@ class _Flow:
         if self._over:
             return UpstreamUnanswered("reset")
         try:
-            if content.is_eof() or content.total_bytes > self._read_bytes:
+            if content.is_eof() or self.there():
                 piece = await self._next(content)
             else:  # only what has to be waited for needs a deadline
                 async with asyncio.timeout_at(min(now_s + self._read_timeout_s, self._ends_s)):

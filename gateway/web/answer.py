@@ -131,6 +131,8 @@ class HttpClient:
             left()
 
     async def _pour(self, pouring: Pouring, reply: Reply) -> None:
+        if not getattr(reply.body, "there", False):  # it may be some time
+            pouring.begin()
         try:
             await self._pass_on(pouring, reply.body)
         except GatewayError:

@@ -64,7 +64,7 @@ def _status_line(status: int) -> str:
 
 
 class Pouring:
-    """One answer on its way out. Let `send_head` be called at the loop's next turn: a slow body still shows its head.
+    """One answer on its way out.
 
     Args:
         request: what is answered.
@@ -78,6 +78,9 @@ class Pouring:
         self._request = request
         self._head = head
         self.left = length
+
+    def begin(self) -> None:
+        """Let the head leave at the loop's next turn, unless a piece takes it along: a slow body still shows it."""
         asyncio.get_running_loop().call_soon(self.send_head)
 
     async def write(self, chunk: bytes | memoryview, *, drain: bool) -> None:

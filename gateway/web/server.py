@@ -82,7 +82,8 @@ class _Protocol(RequestHandler):
         self._wire = wire = cast("asyncio.Transport", transport)
         peer = wire.get_extra_info("peername")
         if self._server.connected.admit(self, peer[0] if isinstance(peer, tuple) else None):
-            super().connection_made(transport)
+            super().connection_made(transport)  # its task begins
+            self._loop = self._server.in_place
             _keep_little(wire)
             return
         self._force_close, self._manager = True, None
@@ -234,10 +235,10 @@ class _Server(LeavingServer):
         self.request_timeout_s = request_timeout_s
         self.write_timeout_s = write_timeout_s
         self.no_room = _no_room()
-        self._in_place = in_place(self._loop)
+        self.in_place = in_place(self._loop)
 
     def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._in_place, **self._kwargs)
+        return _Protocol(self, loop=self._loop, **self._kwargs)
 
     def _make_request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         protocol.begins()
