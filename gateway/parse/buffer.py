@@ -1,7 +1,6 @@
-"""Buffer: a large body for the decoders, looked at window by window.
+"""Buffer: a large body for the decoders, looked at window by window, so that no second one is in memory with it.
 
-One search through ten megabytes is one step of the interpreter, in which no other thread runs. Cut into windows,
-whoever waits for the interpreter waits for one of them. It says of itself what `bytes` would say.
+It says of itself what `bytes` would say.
 """
 
 WINDOW_BYTES = 262_144

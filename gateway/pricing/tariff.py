@@ -4,7 +4,7 @@ Wall 1: pricing is pure. What the upstream does not publish stands in the tariff
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -91,6 +91,10 @@ class Method:
         dearest = self.rate.exact(_DEAREST) * self.factor // 10**12
         if dearest * MILLICREDITS_PER_CREDIT > MILLICREDITS_MAX:
             raise RateError("rate", "prices the largest legal job above 100,000 USD")
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is pickled: what was said, and nothing that is worked out of it."""
+        return {known.name: getattr(self, known.name) for known in fields(self)}
 
     @property
     def path(self) -> str:

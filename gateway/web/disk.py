@@ -3,13 +3,11 @@
 1. The loop never waits for a disk: every step is one thread's, with a deadline, in the order it was asked for.
 2. A file is gone when its request is, however that ended, and when the process is.
 3. Disk full, disk broken and disk slow are Busy to who sends, and an OSError to who reads.
-4. One large body is read as a whole at a time: what reading takes in memory does not grow with the crowd.
+4. One large body is read at a time, in another process: what that takes does not grow with the crowd.
 """
 
 import asyncio
-import contextlib
 import errno
-import mmap
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -19,10 +17,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import Busy
-from gateway.parse.buffer import Buffer
+from gateway.pricing.job import Job
+from gateway.web.reader import Reader
+from gateway.web.reading import Asked
 
 # What is read back in one step.
 PIECE_BYTES = 65_536
+
+# Pieces of all bodies that are read back at the same time: what comes of them at once keeps everybody else waiting.
+READS_MAX = 4
 
 # What one body takes in memory at most: on its way to the disk two reads of its connection, one being written and one
 # behind it; on its way back a piece, and what the other end has not taken yet.
@@ -54,8 +57,9 @@ class Disk:
         self._directory = directory
         self._bytes_max = bytes_max
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="disk")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="large-body")
+        self.reader = Reader()
         self.turn = asyncio.Lock()
+        self.reads = asyncio.Semaphore(READS_MAX)
         self.bytes = 0
 
     async def start(self) -> None:
@@ -69,8 +73,8 @@ class Disk:
 
     async def close(self) -> None:
         """Wait for the step under way. No body may be left."""
+        await self.reader.close()
         await asyncio.to_thread(self._hand.shutdown)
-        await asyncio.to_thread(self._reader.shutdown)
 
     def opened(self) -> FileIO:
         """A fresh file, already without a name. Raises OSError. Blocks."""
@@ -97,10 +101,6 @@ class Disk:
             self._hand.submit(step)
         except RuntimeError:  # closed: nothing is under way any more
             step()
-
-    async def look(self, look: Callable[[], T]) -> T:
-        """`look`, beside the loop; for whoever has the turn."""
-        return await asyncio.get_running_loop().run_in_executor(self._reader, look)
 
 
 class Spooled:
@@ -133,7 +133,9 @@ class Spooled:
     async def pieces(self) -> AsyncIterator[bytes]:
         """All of it, piece by piece. Raises OSError."""
         for at in range(0, self._bytes, PIECE_BYTES):
-            yield await self._disk.step(lambda at=at: self._piece(at))  # type: ignore[misc]  # binds it now
+            async with self._disk.reads:
+                piece = await self._disk.step(lambda at=at: self._piece(at))  # type: ignore[misc]  # binds it now
+            yield piece
 
     def _piece(self, at: int) -> bytes:
         wanted = min(PIECE_BYTES, self._bytes - at)
@@ -142,32 +144,18 @@ class Spooled:
             raise OSError(errno.EIO, "the file is shorter than what was written")
         return piece
 
-    async def read(self, look: Callable[[Buffer], T]) -> T:
-        """What `look` finds in the whole body, beside the loop, one body at a time.
+    async def job(self, asked: Asked) -> Job:
+        """What the body asks for, found beside the loop, one body at a time.
 
         Raises:
             Busy: it cannot be read.
-            Whatever `look` raises.
+            What `read_job` raises.
         """
         async with self._disk.turn:
             try:
-                whole = await self._disk.step(self._loaded)
+                return await self._disk.reader.job(asked, self._number())
             except OSError:
                 raise Busy from None
-            try:
-                return await self._disk.look(lambda: look(Buffer(memoryview(whole))))
-            finally:
-                _dropped(whole)
-
-    def _loaded(self) -> mmap.mmap:
-        # Memory of its own from the system, given back as a whole: the allocator would keep it.
-        whole = mmap.mmap(-1, self._bytes)
-        with memoryview(whole) as view:
-            for at in range(0, self._bytes, PIECE_BYTES):
-                piece = view[at : at + PIECE_BYTES]
-                if os.preadv(self._number(), [piece], at) != len(piece):
-                    raise OSError(errno.EIO, "the file is shorter than what was written")
-        return whole
 
     def _number(self) -> int:
         if self._file is None:
@@ -182,12 +170,6 @@ class Spooled:
         file, self._file = self._file, None
         if file is not None:
             file.close()
-
-
-def _dropped(whole: mmap.mmap) -> None:
-    # Somebody may still look at it, such as a refusal's traceback: then it goes with that.
-    with contextlib.suppress(BufferError):
-        whole.close()
 
 
 def _refuse_full(number: int, count: int) -> None:

@@ -44,6 +44,7 @@ from gateway.web.disk import Spooled
 from gateway.web.early import refuse_exhausted
 from gateway.web.front import Front
 from gateway.web.in_flight import InFlight
+from gateway.web.reading import Asked
 from gateway.web.routes import Kind, Route, Routes, known_verb
 from gateway.web.wishes import ceilings_of, idempotency_key, once_of, wants_dry_run
 
@@ -203,12 +204,13 @@ class Door:
     async def _job_in(self, visit: Visit, method: Method, call: Call, body: bytes | Spooled) -> Job:
         # Of what will be forwarded: a type that the client keeps for this hop says nothing to the upstream.
         types = [value for name, value in call.fields if name == "content-type"]
-        read = partial(read_job, method, content_type=types, query=call.query, limits=self._bounds.limits)
+        limits = self._bounds.limits
         if isinstance(body, bytes):
+            read = partial(read_job, method, content_type=types, query=call.query, limits=limits)
             # A large body takes long enough to keep everybody else waiting.
             small = len(body) <= READ_ON_LOOP_BYTES_MAX
             return read(body=body) if small else await asyncio.to_thread(read, body=body)
-        job = await body.read(lambda whole: read(body=whole))
+        job = await body.job(Asked(method, tuple(types), call.query, limits))
         if visit.request.transport is None:
             raise ClientGone  # while it waited for its turn: nothing was held for it yet
         return job

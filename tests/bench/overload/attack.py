@@ -60,8 +60,9 @@ def body_of(kind: str, size: int) -> bytes:
         return text.ljust(size)
     part = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
     image = part % (b"init_image", b'; filename="a.png"', picture)
-    rest = size - len(image) - len(part % (b"prompt", b"", b"")) - len(b"--x--\r\n") + 4
-    return image + part % (b"prompt", b"", b"a" * rest) + b"--x--\r\n"
+    end = b"--x--\r\n"
+    rest = size - len(image) - len(part % (b"prompt", b"", b"")) - len(end)
+    return image + part % (b"prompt", b"", b"a" * rest) + end
 
 
 def _picture(size: int) -> bytes:

@@ -60,11 +60,28 @@ async def _played(scene: Scene) -> dict[str, Any]:
             await _honest(here, 2)
             idle = await _honest(here, scene.seconds)
             bad, beside = await asyncio.gather(_attacked(here, scene), _honest(here, scene.seconds))
-            figures = {"idle": idle, "beside": beside, "p99_ratio": round(beside["p99_ms"] / idle["p99_ms"], 2), **bad}
+            figures: dict[str, Any] = {"idle": idle, "beside": beside, "p99_ratio": _p99_ratio(beside, idle), **bad}
             figures["rss_peak_mb"] = round(here.memory_mb("VmHWM"))
+            figures["reader_rss_peak_mb"] = round(here.reader_memory_mb())
+            if scene.deadline_s is not None:
+                figures["p99_ratio_elsewhere"] = await _elsewhere(here, scene)
     in_time = scene.deadline_s is None or bad["gone_s"] <= scene.deadline_s + MARGIN_S
-    in_memory = scene.rss_max_mb is None or figures["rss_peak_mb"] < scene.rss_max_mb
+    taken_mb = figures["rss_peak_mb"] + figures["reader_rss_peak_mb"]
+    in_memory = scene.rss_max_mb is None or taken_mb < scene.rss_max_mb
     return {**figures, "kept": in_time and in_memory and not beside["failed"]}
+
+
+async def _elsewhere(here: Site, scene: Scene) -> float:
+    """What the same bad clients do to honest ones of `here` from a gateway beside it: what the machine itself costs."""
+    with tempfile.TemporaryDirectory() as fresh:
+        async with site(Path(fresh), scene.environ, large_bytes=_LARGE_BYTES, wait_s=scene.upstream_s) as there:
+            idle = await _honest(here, scene.seconds)
+            found = await asyncio.gather(_attacked(there, scene), _honest(here, scene.seconds))
+    return _p99_ratio(found[1], idle)
+
+
+def _p99_ratio(beside: dict[str, Any], idle: dict[str, Any]) -> float:
+    return round(float(beside["p99_ms"]) / float(idle["p99_ms"]), 2)
 
 
 async def _honest(here: Site, seconds: float) -> dict[str, Any]:

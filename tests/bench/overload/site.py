@@ -53,10 +53,12 @@ class Site:
 
     def memory_mb(self, which: str = "VmRSS") -> float:
         """Resident memory: now (`VmRSS`), or at its peak (`VmHWM`)."""
-        for line in Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines():
-            if line.startswith(which):
-                return int(line.split()[1]) * 1024 / 1e6
-        raise RuntimeError(which)
+        return _memory_mb(self.pid, which)
+
+    def reader_memory_mb(self) -> float:
+        """The peak of the process that reads large bodies for it; 0 while there is none."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("utf-8").split()
+        return sum(_memory_mb(int(pid), "VmHWM") for pid in children)
 
     def cpu_s(self) -> float:
         """Processor seconds so far."""
@@ -72,6 +74,13 @@ class Site:
                 words = line.split(None, 10)
                 held += words[1].endswith(ours) and words[2].startswith(theirs) and words[9] != "0"
         return held
+
+
+def _memory_mb(pid: int, which: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
+        if line.startswith(which):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise RuntimeError(which)
 
 
 @asynccontextmanager

@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import BadBody, Busy
+from gateway.parse.limits import Limits
+from gateway.pricing.job import Job
 from gateway.web import disk as module
 from gateway.web.disk import PIECE_BYTES, WINDOW_BYTES, Disk, Spooled, files_max
 from gateway.web.in_flight import InFlight
+from gateway.web.reader import Reader
+from gateway.web.reading import Asked
+from tests.unit.parse.methods import TEXT
+
+ASKED = Asked(TEXT, ("application/json",), "", Limits())
 
 
 @pytest.fixture
@@ -42,7 +49,6 @@ async def test_a_body_comes_back_as_it_went_as_often_as_wanted(disk: Disk) -> No
         pieces = [piece async for piece in file.pieces()]
         assert b"".join(pieces) == body
         assert max(map(len, pieces)) == PIECE_BYTES
-    assert await file.read(lambda whole: whole[:]) == body
     file.close()
 
 
@@ -138,37 +144,37 @@ async def test_a_file_that_became_short_or_unreadable_is_an_error_to_who_reads(
     os.ftruncate(file._file.fileno(), PIECE_BYTES + 50)
     with pytest.raises(OSError, match="shorter"):
         [piece async for piece in file.pieces()]
-    with pytest.raises(Busy):
-        await file.read(len)
     file.close()
     await disk.step(lambda: None)
     with pytest.raises(OSError, match="closed"):
         [piece async for piece in file.pieces()]
+    with pytest.raises(Busy):
+        await file.job(ASKED)
 
 
-async def test_what_a_look_raises_is_raised_and_the_next_body_has_its_turn(disk: Disk) -> None:
-    file = await filled(disk, b"x")
-
-    def refused(_: object) -> None:
-        raise BadBody("not one")
-
+async def test_a_body_is_refused_and_the_next_has_its_turn(disk: Disk) -> None:
+    bad, good = await filled(disk, b"{"), await filled(disk, b'{"steps": 20}')
     with pytest.raises(BadBody):
-        await file.read(refused)
-    assert await file.read(len) == 1
-    file.close()
+        await bad.job(ASKED)
+    assert (await good.job(ASKED)).steps == 20
+    bad.close()
+    good.close()
 
 
-async def test_one_body_is_looked_at_at_a_time(disk: Disk) -> None:
+async def test_one_body_is_read_at_a_time(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     under_way, most = 0, 0
 
-    def look(_: object) -> None:
+    async def job(self: Reader, asked: Asked, file: int) -> Job:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
+        await asyncio.sleep(0)
         under_way -= 1
+        return Job("text2image")
 
+    monkeypatch.setattr(Reader, "job", job)
     files = [await filled(disk, b"x") for _ in range(8)]
-    await asyncio.gather(*(file.read(look) for file in files))
+    await asyncio.gather(*(file.job(ASKED) for file in files))
     assert most == 1
     for file in files:
         file.close()
