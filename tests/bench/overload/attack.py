@@ -22,6 +22,11 @@ _SLICES = 50
 _PIECE = 65_536
 
 
+# Long enough never to stand in a picture of random bytes.
+BOUNDARY = b"no-picture-has-this-in-it"
+FORM = f"multipart/form-data; boundary={BOUNDARY.decode()}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What each of `count` connections does.
@@ -58,9 +63,9 @@ def body_of(kind: str, size: int) -> bytes:
 
         text = b'{"prompt": "a fox", "init_image": "%b"}' % base64.b64encode(picture)
         return text.ljust(size)
-    part = b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
+    part = b"--" + BOUNDARY + b'\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
     image = part % (b"init_image", b'; filename="a.png"', picture)
-    end = b"--x--\r\n"
+    end = b"--" + BOUNDARY + b"--\r\n"
     rest = size - len(image) - len(part % (b"prompt", b"", b"")) - len(end)
     return image + part % (b"prompt", b"", b"a" * rest) + end
 
@@ -164,7 +169,7 @@ async def main(port: int, plan: Plan) -> None:
     """Come, stay as long as may be, and say what was answered."""
     token = sys.stdin.readline().strip()
     body = body_of(plan.kind, plan.body_bytes)
-    kind = "multipart/form-data; boundary=x" if plan.kind == "multipart" else "application/json"
+    kind = FORM if plan.kind == "multipart" else "application/json"
     fields = [plan.line, "Host: gateway", f"X-Dezgo-Key: {token}", f"Content-Type: {kind}"]
     head = "\r\n".join([*fields, f"Content-Length: {len(body)}", "", ""]) if body else f"{plan.line}\r\nHost: "
     held = await _all_opened(port, plan, head.encode(), body)

@@ -20,7 +20,7 @@ from gateway.parse.read import read_job
 from gateway.web import reader as module
 from gateway.web.reader import Reader
 from gateway.web.reading import MESSAGE_BYTES_MAX, Asked, ReadingError, answer, framed, unframed
-from tests.bench.overload.attack import body_of
+from tests.bench.overload.attack import FORM, body_of
 from tests.unit.parse.methods import METHODS, PICTURE, TEXT
 
 JSON = ("application/json",)
@@ -73,7 +73,7 @@ def open_files() -> int:
 async def test_a_large_picture_is_read_as_it_is_here(reader: Reader, kind: str) -> None:
     body = body_of(kind, 3_000_000)
     assert len(body) == 3_000_000  # what the overload bench announces
-    types = JSON if kind == "json" else ("multipart/form-data; boundary=x",)
+    types = JSON if kind == "json" else (FORM,)
     question = Asked(PICTURE, types, "", Limits())
     with stored(body) as file:
         found = await reader.job(question, file)
