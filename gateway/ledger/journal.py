@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.ledger import keys
 from gateway.ledger.store import Store
 from gateway.units import Flag
 
 _PAGE = 1_000
+
+# Entry ids whose order is remembered: each is compared several times, mostly with those just before it.
+_ORDERS_KEPT = 1_024
 
 # What ends a hold, and what an operator does to an ended one: after either, `charged` is what is booked for the hold.
 ENDS = frozenset({"settle", "expire", "correct", "recover"})
@@ -45,6 +49,7 @@ async def pages(store: Store, tenant: str, *, first: str = "-", last: str = "+")
         first = f"({page[-1].entry_id}"
 
 
+@lru_cache(maxsize=_ORDERS_KEPT)
 def order(entry_id: str) -> tuple[int, int]:
     """What entry ids are compared by."""
     ms, _, number = entry_id.partition("-")

@@ -38,10 +38,11 @@ class Answer:
         status: as received.
         fields: raw names and values, in order.
         headers: the same as text, by name.
+        length: the announced length of the body in bytes; None when it is not announced.
         content: the body.
     """
 
-    __slots__ = ("_connection", "_pouring", "content", "fields", "headers", "status")
+    __slots__ = ("_connection", "_pouring", "content", "fields", "headers", "length", "status")
 
     def __init__(
         self,
@@ -53,16 +54,12 @@ class Answer:
         self.status = message.code
         self.headers = message.headers
         self.fields = message.raw_headers
+        said = message.headers.get("content-length")
+        self.length = int(said) if said is not None and said.isdecimal() else None
         self.content = content
         self._connection: Connection | None = connection
         self._pouring = pouring
         content.on_eof(self._whole)
-
-    @property
-    def length(self) -> int | None:
-        """The announced length of the body in bytes; None when it is not announced."""
-        said = self.headers.get("content-length")
-        return None if said is None else int(said)
 
     def close(self) -> None:
         """Give the connection up, unless it has gone back to the pool. Safe to call again."""

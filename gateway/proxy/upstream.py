@@ -10,13 +10,14 @@ import asyncio
 import itertools
 import re
 import ssl
+from functools import lru_cache
 from pathlib import Path
 
 import aiohttp
 
 from gateway.errors import UpstreamError, UpstreamUnanswered, UpstreamUnreachable
 from gateway.headers import holds_control
-from gateway.messages import Call, Flavour, Reply
+from gateway.messages import Call, Fields, Flavour, Reply
 from gateway.proxy.base_url import checked_base_url
 from gateway.proxy.body import Body
 from gateway.proxy.charges import account, api_reached, reported
@@ -34,6 +35,9 @@ _KEY_FIELD = {Flavour.DIRECT: "X-Dezgo-Key", Flavour.RAPIDAPI: "X-RapidAPI-Key"}
 
 # What would end a part of the head's first line.
 _NO_TARGET = re.compile(r"[\x00-\x20\x7f]")
+
+# Starts of heads that are remembered: most callers send the same fields with each call.
+_STARTS_KEPT = 128
 
 # Between the parts of a head that are searched at once; in no key, and no control character.
 _BETWEEN = b"\xff"
@@ -118,7 +122,7 @@ class Upstream:
         return answer
 
     async def _send(self, call: Call) -> Reply | UpstreamError:
-        start = _start(call)
+        start = _start(call.verb, call.path, call.query, call.fields)
         if start is None:
             return UpstreamUnreachable("connect")  # nothing was sent, nor could it be
         voyage = Voyage()
@@ -176,13 +180,14 @@ class Upstream:
         )
 
 
-def _start(call: Call) -> str | None:
+@lru_cache(maxsize=_STARTS_KEPT)
+def _start(verb: str, path: str, query: str, sent: Fields) -> str | None:
     """What comes from the caller: request line and fields, each with its end; None where one would not stay a line."""
-    wishes = [value for name, value in call.fields if name == "connection"]
+    wishes = [value for name, value in sent if name == "connection"]
     one_hop = {name.strip().lower() for name in ",".join(wishes).split(",")} if wishes else ()
-    lines = [f"{name}: {value}" for name, value in call.fields if name in FORWARDED and name not in one_hop]
-    target = f"{call.path}?{call.query}" if call.query else call.path
-    start = "".join([f"{call.verb} {target} HTTP/1.1\r\n", *[f"{line}\r\n" for line in lines]])
+    lines = [f"{name}: {value}" for name, value in sent if name in FORWARDED and name not in one_hop]
+    target = f"{path}?{query}" if query else path
+    start = "".join([f"{verb} {target} HTTP/1.1\r\n", *[f"{line}\r\n" for line in lines]])
     if _NO_TARGET.search(target) or holds_control("".join(lines)) or not _is_text(start):
         return None
     return start
@@ -226,6 +231,8 @@ class _Flow:
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._ends_s:
             return UpstreamUnanswered("timeout")
+        if self._read_bytes == self._answer.length and content.is_eof():
+            return b""  # every answer's case: as announced
         if self._over:
             return UpstreamUnanswered("reset")
         try:

@@ -8,11 +8,13 @@ import asyncio
 import socket
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.resolver import ThreadedResolver
 from aiohttp.tracing import Trace
@@ -106,11 +108,24 @@ class _PoolWatch(Trace):
 POOL_WATCH: list[Trace] = [_PoolWatch()]
 
 
+class _Line(ResponseHandler):
+    """One connection of the pool."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - overrides
+        """Go on reading, where it was stopped: the library asks for that after each read of a body."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
+
 class Connector(aiohttp.TCPConnector):
     """Hands out connections nothing has been said on, and notes when one was handed out."""
 
     # Pooled connections tried before giving up: more than one in a row is already odd.
     TRIES = 3
+
+    def __init__(self, **wishes: Any) -> None:
+        super().__init__(**wishes)
+        self._factory = cast("partial[ResponseHandler]", partial(_Line, loop=self._loop))
 
     async def connect(
         self,

@@ -122,6 +122,11 @@ class _Protocol(RequestHandler):
             self._drain_waiter = None
         await super()._drain_helper()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - overrides
+        """Go on reading, where it was stopped: the framework asks for that after each read of a body."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def finish_response(self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None) -> Any:
         """Send what is not sent yet, and read on only for who may yet see an answer to what it is sending."""
         if resp.status == _TOO_SLOW:

@@ -137,6 +137,10 @@ class Watch:
 
     def _until(self, mark: bytes, data: bytes, at: int, bytes_max: int) -> tuple[bytes | None, int]:
         """Everything up to and with `mark`, or None while it has not come; and where to go on."""
+        if not self._kept:
+            found = data.find(mark, at, at + bytes_max + 1)
+            if found >= 0:  # all of it came at once: nothing needs to be put together
+                return data[at : found + len(mark)], found + len(mark)
         known = len(self._kept)
         # One byte beyond the bound is enough to know that it is passed.
         self._kept += data[at : at + bytes_max + 1]
