@@ -197,7 +197,12 @@ class LineWriter:
             facts["ts"], facts["level"] = _now(), level
             line = spelt(facts)
             # What was escaped may have been a secret before; null is a number that is none.
-            if not line.isascii() or b"\\" in line or b":null" in line or len(line) > LINE_CHARACTERS_MAX:
+            if (
+                not line.isascii()
+                or line.find(b"\\") >= 0
+                or line.find(b":null") >= 0
+                or len(line) > LINE_CHARACTERS_MAX
+            ):
                 return None
             if [True for value in facts.values() if type(value) is str and len(value) > VALUE_CHARACTERS_MAX]:
                 return None

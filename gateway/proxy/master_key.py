@@ -130,7 +130,7 @@ def _finder(forms: tuple[bytes, ...]) -> Callable[[bytes], bool]:
 
     def finds(piece: bytes) -> bool:
         for form in forms:  # noqa: SIM110 - `any` costs more than the search itself
-            if form in piece:
+            if piece.find(form) >= 0:  # `in` asks first whether `form` is a number, by way of an exception
                 return True
         return False
 
@@ -140,17 +140,18 @@ def _finder(forms: tuple[bytes, ...]) -> Callable[[bytes], bool]:
 def _beginnings(forms: tuple[bytes, ...]) -> Callable[[bytes], int]:
     """Says where in a piece the first of these forms may begin that does not end in it; its length for nowhere."""
     longest = max(map(len, forms)) - 1
+    starts = tuple((form, form[:1]) for form in forms)
 
     def begins(piece: bytes) -> int:
         tail_at = max(0, len(piece) - longest)
         tail = piece[tail_at:]
         first = len(tail)
-        for form in forms:
-            at = tail.find(form[:1])
+        for form, start in starts:
+            at = tail.find(start)
             while 0 <= at < first:
                 if form.startswith(tail[at:]):
                     first = at
-                at = tail.find(form[:1], at + 1)
+                at = tail.find(start, at + 1)
         return tail_at + first
 
     return begins
