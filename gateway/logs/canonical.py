@@ -115,5 +115,5 @@ _LINE = SchemaSerializer(
 
 
 def spelt(facts: dict[str, Any]) -> bytes:
-    """What `canonical` returned, as one JSON object in UTF-8, without what is None. No number stands as `null`."""
+    """What `canonical` returned, as one JSON object in UTF-8, without what is None; `null` stands for NaN alone."""
     return _LINE.to_json(facts, exclude_none=True)

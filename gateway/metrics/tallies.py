@@ -1,10 +1,10 @@
 """Tallies: sums and spreads by label values, counted in whole numbers. Knows no exposition format.
 
 Money is summed in millicredits and divided once, when it is shown: a sum of floats would drift, this agrees with the
-ledger to the millicredit after any number of additions. Safe to read in one thread while another one adds: only one
-does, and what it leaves between two steps of the interpreter is whole.
+ledger to the millicredit after any number of additions. Safe to read in one thread while another one adds.
 """
 
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
@@ -30,14 +30,15 @@ class Tally:
         self._per_unit = per_unit
         self._children_max = children_max
         self._other = (OTHER,) * labels
+        self._lock = threading.Lock()
 
     def add(self, labels: Labels = (), amount: int = 1) -> None:
         """Add `amount` (not negative)."""
-        sums = self._sums
-        known = sums.get(labels)
-        if known is None and len(sums) >= self._children_max:
-            labels, known = self._other, sums.get(self._other)
-        sums[labels] = (known or 0) + amount
+        with self._lock:
+            known = self._sums.get(labels)
+            if known is None and len(self._sums) >= self._children_max:
+                labels, known = self._other, self._sums.get(self._other)
+            self._sums[labels] = (known or 0) + amount
 
     def shown(self) -> list[tuple[Labels, float]]:
         """Every sum as it stands, in units."""
@@ -45,7 +46,8 @@ class Tally:
 
     def sums(self) -> dict[Labels, int]:
         """Every sum as it stands, as it was added."""
-        return self._sums.copy()  # in one step
+        with self._lock:
+            return self._sums.copy()
 
 
 class _Child:
@@ -70,15 +72,17 @@ class Spread:
         self._children: dict[Labels, _Child] = {}
         self._children_max = children_max
         self._other = (OTHER,) * labels
+        self._lock = threading.Lock()
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count `value`; one that equals a bound lies below it."""
-        child = self._children.get(labels)
-        if child is None:
-            key = labels if len(self._children) < self._children_max else self._other
-            child = self._children.setdefault(key, _Child(len(self._bounds) + 1))
-        child.counts[bisect_left(self._bounds, value)] += 1
-        child.total += value
+        with self._lock:
+            child = self._children.get(labels)
+            if child is None:
+                key = labels if len(self._children) < self._children_max else self._other
+                child = self._children.setdefault(key, _Child(len(self._bounds) + 1))
+            child.counts[bisect_left(self._bounds, value)] += 1
+            child.total += value
 
     def shown(self) -> list[tuple[Labels, list[tuple[str, float]], float]]:
         """Every distribution: labels, (upper bound, how many at or below it) in order, and the sum of all values."""
@@ -87,8 +91,8 @@ class Spread:
 
     def distributions(self) -> dict[Labels, tuple[tuple[int, ...], float]]:
         """Every distribution: how many in each bucket alone, and the sum of all values."""
-        kept = self._children.copy()  # in one step
-        return {labels: (tuple(child.counts), child.total) for labels, child in kept.items()}
+        with self._lock:
+            return {labels: (tuple(child.counts), child.total) for labels, child in self._children.items()}
 
 
 def cumulated(bounds: Sequence[float], counts: Sequence[int]) -> Iterator[tuple[str, float]]:
