@@ -84,7 +84,7 @@ def watched(
             wait_until(
                 lambda each=sentinel: _knows(each, replicas, sentinels - 1),  # type: ignore[misc]
                 "the Sentinels to know each other",
-                within_s=30,
+                within_s=50,  # one that was kept waiting for two seconds trusts nothing for the next thirty
             )
         yield Watched(nodes, watching)
 
