@@ -8,7 +8,7 @@ from gateway.errors import BudgetExhausted, LedgerMissing, LedgerPoisoned, TooMa
 from gateway.ledger import keys
 from gateway.ledger.budget import Balance, Budget, binding
 from gateway.ledger.contract import HoldId, Settlement, State
-from gateway.ledger.grants import WHOLE_MAX, live, whole
+from gateway.ledger.grants import live, whole
 from gateway.ledger.limits import Limits
 from gateway.ledger.window import Span
 from gateway.units import Credits, Flag
@@ -76,11 +76,9 @@ def balances(
 ) -> tuple[Balance, ...]:
     """Each budget with its spent, held and granted. Raises LedgerPoisoned."""
     try:
-        # Almost all are plain numbers, nine of them with each hold.
-        plain = [number if type(number) is int and 0 <= number < WHOLE_MAX else whole(number) for number in numbers]
+        amounts = [Credits(whole(number)) for number in numbers]
     except ValueError:
         raise LedgerPoisoned("poisoned") from None
-    amounts = [Credits(number) for number in plain]
     found = zip(budgets, spans, amounts[::3], amounts[1::3], amounts[2::3], strict=True)
     return tuple([Balance(budget, span, spent, held, now_ms, granted) for budget, span, spent, held, granted in found])
 

@@ -4,12 +4,12 @@ Read here exactly as `lua/common.lua` reads them.
 """
 
 _DIGITS_MAX = 15
-WHOLE_MAX = 10**_DIGITS_MAX
+_WHOLE_MAX = 10**_DIGITS_MAX
 
 
 def whole(stored: object) -> int:
     """A stored amount, read as strictly as the scripts read it. Raises ValueError for anything else."""
-    if type(stored) is int and 0 <= stored < WHOLE_MAX:
+    if type(stored) is int and 0 <= stored < _WHOLE_MAX:
         return stored
     text = stored if isinstance(stored, str) else str(stored)
     if len(text) > _DIGITS_MAX or not (text.isascii() and text.isdigit()):

@@ -11,10 +11,11 @@ from typing import NoReturn
 from urllib.parse import quote
 
 # Shorter ones would be found by chance in what is not theirs.
-_LEGAL = re.compile(r"[!-~]{16,512}", re.ASCII)
+_CHARACTERS_MIN, _CHARACTERS_MAX = 16, 512
+_LEGAL = re.compile(rf"[!-~]{{{_CHARACTERS_MIN},{_CHARACTERS_MAX}}}", re.ASCII)
 
-# More than any spelling of a key has: percent signs and two digits for each byte are the longest.
-KEPT_BACK_BYTES_MAX = 1_536
+# As much as the longest spelling of a key has: a percent sign and two digits for each byte.
+KEPT_BACK_BYTES_MAX = 3 * _CHARACTERS_MAX
 
 # Keys that were in use before and are still looked for: answers to calls made with them may be under way.
 FORMER_KEYS = 3

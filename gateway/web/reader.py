@@ -13,7 +13,7 @@ import sys
 
 from gateway.errors import Busy, GatewayError
 from gateway.pricing.job import Job
-from gateway.web.reading import Asked, ReadingError, framed, unframed
+from gateway.web.reading import Answer, Asked, ReadingError, framed, unframed
 
 # For a body of the largest size on a busy machine; and for the process to be gone once it is told to.
 ANSWER_TIMEOUT_S, END_TIMEOUT_S = 10.0, 2.0
@@ -59,7 +59,7 @@ class Reader:
             raise told
         return told
 
-    async def _asked(self, asked: Asked, file: int) -> Job | GatewayError | ReadingError:
+    async def _asked(self, asked: Asked, file: int) -> Answer:
         if self._process is None or self._process.returncode is not None:
             await self._end()
             self._line = await self._started()
@@ -75,7 +75,7 @@ class Reader:
             if not piece:
                 raise EOFError
             received += piece
-        told: Job | GatewayError | ReadingError = answered[0]
+        told: Answer = answered[0]
         return told
 
     async def _started(self) -> socket.socket:

@@ -1,7 +1,6 @@
 """Whatever a call comes to, its body is gone with it: nothing waits for the collector, which comes seldom."""
 
 import gc
-from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
@@ -24,14 +23,6 @@ WAYS: dict[str, tuple[str | None, dict[str, Any], str]] = {
     "cut in its body": ("cut:100", {}, "rich"),
     "unreadable": ("garbage", {}, "rich"),
 }
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def left() -> int:

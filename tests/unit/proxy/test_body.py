@@ -1,8 +1,6 @@
 """A body ends in one way, and leaves nothing behind for the collector."""
 
-import gc
 import weakref
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,14 +9,6 @@ from gateway.proxy.body import Body
 from gateway.proxy.master_key import MasterKey
 
 KEY = "an-upstream-key-of-some-length"
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def body_of(*turns: bytes | UpstreamError) -> Body:
