@@ -6,6 +6,7 @@ Every world ends with a search for the master key in all it has shown: answers, 
 import asyncio
 import io
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -191,8 +192,8 @@ async def world(
         upstream: settings of the simulator.
     """
     key, secret = fresh_key(), fresh_secret()
-    said = {"delay_s": 0.0, "drawn": False, "balance_usd": Decimal(1000), "quota_credits": 10_000_000, **upstream}
-    simulator = await start_simulator(SimulatorSettings(key=key, flavour=flavour, **said))
+    wishes = {"delay_s": 0.0, "drawn": False, "balance_usd": Decimal(1000), "quota_credits": 10_000_000, **upstream}
+    simulator = await start_simulator(SimulatorSettings(key=key, flavour=flavour, **wishes))
     yaml = GATEWAY_YAML.replace("FLAVOUR", flavour).replace("UPSTREAM", simulator.url).replace("STORE", store_url)
     yaml = yaml.replace("DIRECTORY", str(directory))
     for old, new in replaced:
@@ -207,7 +208,13 @@ async def world(
         app = App(settings, log_stream=log)
         async with app.running() as running, aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             here = World(tag, settings, running, simulator, session, canary, log, secret)
-            yield here
+            try:
+                yield here
+            except Exception as error:
+                # A call that was refused meanwhile, for the machine was busy, is seen nowhere else.
+                said = Counter((line["event"], line.get("reason"), line.get("code")) for line in here.lines())
+                error.add_note(f"the gateway's log: {dict(said)}")
+                raise
             await here.metrics()
             await _look_at_journals(here)
             for thing in (app, running, settings, settings.secrets, vars(app), vars(running.ledger)):
